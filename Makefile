@@ -1,0 +1,48 @@
+# Every target sets up .venv from requirements.lock by itself: uv when present, else pip.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: demo test check format bench chaos chaos-full soak clean lock system-tools
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on the PATH; install Python 3.11 or 3.12, or say PYTHON=python3.12"; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock && uv pip install -q --python $(BIN)/python --no-deps -e . ; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && $(BIN)/pip install -q --disable-pip-version-check --no-deps -e . ; \
+	fi
+	@touch $@
+
+demo: $(VENV)/.ready
+	@$(BIN)/footstream demo $(ARGS)
+
+system-tools: $(VENV)/.ready
+	@$(BIN)/python -m tests.system_tools
+
+test: $(VENV)/.ready system-tools
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.ready
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready system-tools
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(VENV)/.ready system-tools
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock -q
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,302 @@
+"""The log on Kafka, through confluent-kafka (librdkafka).
+
+Delivery: an append is done when all in-sync replicas have it (idempotent producer, acks=all). Parallelism: one producer a
+writer, one consumer a reader, whatever the number of its partitions. Back pressure: `append` blocks while the producer's
+queue is full. Lost: nothing that was reported as done; what no broker took within 30 s is reported as refused.
+
+Kafka deletes by the record's own timestamp: under a retention of 7 days a replayed month is gone five minutes later, without
+an error. So a record's timestamp must be its arrival; and a topic made without `retention_s` keeps everything.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from connectors._kafka_reader import KafkaSliceReader
+from connectors.log import LogError, NewRecord, OneReader, Reader, SliceReader, Writer, partition_of, refusal
+
+ASK_S = 15.0  # how long an answer of the broker is waited for
+DELIVERY_MS = 30_000  # after that a record that no broker took is refused; must stay below the supervisor's grace time
+_LONGEST = str(2**63 - 1)
+_CLIENT = {
+    "log_level": 1,  # librdkafka writes to stderr, round our log stream; what matters is raised
+    "reconnect.backoff.max.ms": 1000,  # a broker that is back is noticed within a second or two, not ten
+}
+
+_PRODUCER = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "compression.type": "lz4",
+    "linger.ms": 5,
+    "message.timeout.ms": DELIVERY_MS,
+    "queue.buffering.max.messages": 100_000,
+    "queue.buffering.max.kbytes": 64 * 1024,
+}
+
+Done = Callable[[Exception | None], None]
+
+
+def _servers(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    servers = rest.rstrip("/")
+    hosts = servers.split(",")
+    if scheme != "kafka" or not all(host and port.isdigit() for host, _, port in (h.rpartition(":") for h in hosts)):
+        raise LogError(f"log URL {url!r}: not kafka://HOST:PORT[,HOST:PORT]; user and password go into FOOTSTREAM_LOG_OPTIONS")
+    return servers
+
+
+class KafkaLog:
+    """See `connectors.log.Log`. URL: `kafka://HOST:PORT[,HOST:PORT]`; `options` are librdkafka settings for all clients."""
+
+    def __init__(self, url: str, prefix: str = "footstream.", options: dict[str, str] | None = None) -> None:
+        self._prefix, self._servers = prefix, _servers(url)
+        self._conf: dict[str, Any] = {"bootstrap.servers": self._servers, **_CLIENT, **(options or {})}
+        self._admin_client: AdminClient | None = None
+        self._progress: dict[str, Consumer] = {}
+
+    def ensure_topic(self, topic: str, partitions: int, retention_s: int | None = None) -> int:
+        """See `Log.ensure_topic`. An existing topic keeps its settings: change them with Kafka's own tools."""
+        known = self.partitions(topic)
+        if known is not None:
+            return known
+        settings = {
+            "retention.ms": "-1" if retention_s is None else str(retention_s * 1000),
+            "message.timestamp.type": "CreateTime",
+            "message.timestamp.after.max.ms": _LONGEST,  # since 4.0 the default refuses what is an hour ahead of the broker
+        }
+        name = self._prefix + topic
+        error = self._create(name, partitions, settings)
+        if error is not None and error.code() == KafkaError.INVALID_CONFIG:  # before 3.6 there is no such limit
+            error = self._create(name, partitions, {k: v for k, v in settings.items() if not k.endswith("after.max.ms")})
+        if error is not None and error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise LogError(f"Kafka {self._servers}: topic {name} cannot be created: {error.str()}; check the user's rights")
+        return self._await_topic(topic)
+
+    def partitions(self, topic: str) -> int | None:
+        name = self._prefix + topic
+        found = self._ask(self._admin().list_topics).topics.get(name)  # all: asking for one may create it
+        if found is None or (found.error is not None and found.error.code() in _NO_TOPIC):
+            return None
+        if found.error is not None:
+            raise LogError(f"Kafka {self._servers}: topic {name}: {found.error.str()}; check the user's rights")
+        return len(found.partitions) or None
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        count = self._count(topic)
+        earliest = self._offsets(topic, count, OffsetSpec.earliest())
+        latest = self._offsets(topic, count, OffsetSpec.latest())
+        return {p: (earliest[p], latest[p]) for p in range(count)}
+
+    def writer(self) -> Writer:
+        conf = {**_PRODUCER, **self._conf}
+        return KafkaWriter(self._client(Producer, conf), self._prefix, self._count, self._servers)
+
+    def reader(self, topic: str, partition: int, position: int) -> Reader:
+        return OneReader(self.slice_reader(topic, {partition: position}))
+
+    def slice_reader(self, topic: str, positions: dict[int, int]) -> SliceReader:
+        count = self._count(topic)
+        unknown = [p for p in positions if not 0 <= p < count]
+        if unknown:
+            raise LogError(
+                f"Kafka topic {self._prefix + topic}: partition {unknown[0]} asked for, it has 0 to {count - 1}; check the lane"
+            )
+        build = partial(self._client, Consumer)
+        return KafkaSliceReader(build, self._conf, self._prefix + topic, positions)
+
+    def commit_progress(self, topic: str, group: str, positions: dict[int, int]) -> None:
+        """See `Log.commit_progress`: asynchronous, under the group's name, so that every Kafka tool shows the lag."""
+        name = self._prefix + topic
+        with suppress(KafkaException, LogError):
+            self._group(group).commit(offsets=[TopicPartition(name, p, at) for p, at in positions.items()], asynchronous=True)
+
+    def progress(self, topic: str, group: str) -> dict[int, int]:
+        name = self._prefix + topic
+        asked = [TopicPartition(name, p) for p in range(self._count(topic))]
+        found = self._ask(lambda timeout: self._group(group).committed(asked, timeout=timeout))
+        return {t.partition: t.offset for t in found if t.offset >= 0}
+
+    def close(self) -> None:
+        for consumer in self._progress.values():
+            consumer.close()
+        self._progress.clear()
+        self._admin_client = None
+
+    def _create(self, name: str, partitions: int, settings: dict[str, str]) -> KafkaError | None:
+        futures = self._admin().create_topics([NewTopic(name, partitions, -1, config=settings)], request_timeout=ASK_S)
+        try:
+            futures[name].result(ASK_S)
+        except KafkaException as error:
+            failed: KafkaError = error.args[0]
+            if failed.code() in _UNREACHABLE:
+                raise self._away(error) from error
+            return failed
+        return None
+
+    def _await_topic(self, topic: str) -> int:
+        """Metadata follows the creation a moment later."""
+        end = time.monotonic() + ASK_S
+        while time.monotonic() < end:
+            known = self.partitions(topic)
+            if known is not None:
+                return known
+            time.sleep(0.05)
+        raise LogError(
+            f"Kafka {self._servers}: topic {self._prefix + topic} was created but does not appear; check the brokers"
+        )
+
+    def _count(self, topic: str) -> int:
+        count = self.partitions(topic)
+        if count is None:
+            raise LogError(
+                f"Kafka {self._servers}: topic {self._prefix + topic} is missing;"
+                " the part that writes it creates it (`footstream bridge`)"
+            )
+        return count
+
+    def _offsets(self, topic: str, count: int, spec: OffsetSpec) -> dict[int, int]:
+        wanted = {TopicPartition(self._prefix + topic, p): spec for p in range(count)}
+        futures = self._ask(lambda timeout: self._admin().list_offsets(wanted, request_timeout=timeout))
+        return {t.partition: int(self._ask(future.result).offset) for t, future in futures.items()}
+
+    def _ask(self, question: Callable[..., Any]) -> Any:
+        try:
+            return question(timeout=ASK_S)
+        except (KafkaException, TimeoutError) as error:
+            raise self._away(error) from error
+
+    def _away(self, error: Exception) -> LogError:
+        why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        return LogError(
+            f"Kafka {self._servers}: {why}; check that it runs, that the address is right and that it may be reached"
+        )
+
+    def _admin(self) -> AdminClient:
+        if self._admin_client is None:
+            self._admin_client = self._client(AdminClient, self._conf)
+        return self._admin_client
+
+    def _group(self, group: str) -> Consumer:
+        if group not in self._progress:
+            conf = {**self._conf, "group.id": group, "enable.auto.commit": False}
+            self._progress[group] = self._client(Consumer, conf)
+        return self._progress[group]
+
+    def _client(self, kind: Any, conf: dict[str, Any]) -> Any:
+        try:
+            return kind(conf)
+        except (KafkaException, ValueError) as error:
+            raise LogError(f"Kafka {self._servers}: {error}; correct FOOTSTREAM_LOG_OPTIONS") from error
+
+
+_NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
+
+
+class KafkaWriter:
+    """See `connectors.log.Writer`. `count_of` gives the number of partitions of a topic."""
+
+    def __init__(self, producer: Producer, prefix: str, count_of: Callable[[str], int], servers: str) -> None:
+        self._producer, self._prefix, self._count_of, self._servers = producer, prefix, count_of, servers
+        self._counts: dict[str, int] = {}
+        self._failure: Exception | None = None
+
+    def append(self, topic: str, record: NewRecord, done: Done | None = None) -> None:
+        refused, _ = refusal(record)
+        if refused is not None:
+            self._answer(done, refused)
+            return
+        count = self._counts.get(topic)
+        if count is None:
+            try:
+                count = self._counts[topic] = self._count_of(topic)
+            except LogError as error:
+                self._answer(done, error)
+                return
+        try:
+            self._produce(self._prefix + topic, partition_of(record.key, count), record, partial(self._delivered, topic, done))
+        except KafkaException as error:
+            self._answer(done, self._problem(topic, error.args[0]))
+
+    def poll(self, seconds: float) -> None:
+        self._producer.poll(seconds)
+        self._raise_failure()
+
+    def flush(self, seconds: float) -> bool:
+        left: int = self._producer.flush(seconds)
+        self._raise_failure()
+        return left == 0
+
+    def append_many(self, topic: str, records: Sequence[NewRecord]) -> None:
+        errors: list[Exception] = []
+        left = len(records)
+
+        def done(error: Exception | None) -> None:
+            nonlocal left
+            left -= 1
+            if error is not None:
+                errors.append(error)
+
+        for record in records:
+            self.append(topic, record, done)
+        while left:  # ends: every record is taken or refused within DELIVERY_MS
+            self._producer.flush(1.0)
+        if errors:
+            raise errors[0]
+
+    def close(self) -> None:
+        """Wait until everything was taken or refused. Raises nothing."""
+        self._producer.flush(DELIVERY_MS / 1000 + 5)
+
+    def _produce(self, name: str, partition: int, record: NewRecord, delivered: Callable[[Any, Any], None]) -> None:
+        headers = list(record.headers) or None
+        while True:
+            try:
+                self._producer.produce(
+                    name,
+                    record.value,
+                    record.key,
+                    partition=partition,
+                    on_delivery=delivered,
+                    timestamp=record.timestamp,
+                    headers=headers,
+                )
+                return
+            except BufferError:
+                self._producer.poll(0.1)  # the local queue is full: deliveries or their timeout empty it
+
+    def _delivered(self, topic: str, done: Done | None, error: KafkaError | None, _: Message) -> None:
+        if error is None:
+            if done is not None:
+                self._answer(done, None)
+            return
+        self._answer(done, self._problem(topic, error))
+
+    def _answer(self, done: Done | None, error: Exception | None) -> None:
+        try:
+            if done is not None:
+                done(error)
+            elif error is not None:
+                self._failure = self._failure or error
+        except Exception as failure:  # it would be lost in librdkafka: the caller gets it at the next poll or flush
+            self._failure = self._failure or failure
+
+    def _problem(self, topic: str, error: KafkaError) -> LogError:
+        if error.code() in (*_NO_TOPIC, KafkaError._UNKNOWN_PARTITION):
+            self._counts.pop(topic, None)  # the topic was made anew: ask again
+        name = self._prefix + topic
+        if error.fatal():
+            return LogError(
+                f"Kafka {self._servers}: topic {name}: {error.str()}; the producer cannot go on: start this part again"
+            )
+        return LogError(f"Kafka {self._servers}: topic {name}: not taken: {error.str()}; check the brokers, then send it again")
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure

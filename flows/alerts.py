@@ -1,0 +1,271 @@
+"""Alerts: capacity (on the probability), silent sensors, unusual traffic; transitions go to the log and to the store.
+
+Event time decides, and only data inside the alert horizon alert (operators/alerting.py). Evaluated once per report that changes
+the figure, and by timers; a capacity that nobody set has no alert.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+from flows.ingest import IngestFlow, device_row
+from operators import alerting
+from operators.alerting import AlertState
+from operators.calendar import is_open
+from operators.memory import DeviceMemory
+from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
+from operators.occupancy import Estimate
+from schemas.alerts import Rule, Sample, Transition
+from schemas.rows import Transitions
+from schemas.sites import Site
+
+SCHEMA = 1
+CAPACITY = Rule("capacity", "capacity", "warning")
+CAPACITY_LEGAL = Rule("capacity_legal", "capacity", "critical")
+SILENT = Rule("sensor_silent", "sensor", "warning", hold_s=0, keep_s=0)
+UNUSUAL = Rule("unusual_traffic", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
+RAISE_AT, LEGAL_RAISE_AT = 0.5, 0.1
+"""Probability of being at or over 90 % of the capacity at which it fires; earlier for a legal limit, the safe side."""
+CLEAR_SHARE = 0.8
+SILENT_PERIODS = 3
+SILENT_AGAIN_S = 600
+"""A sensor that stays silent is looked at this often, so that its alert does not grow stale."""
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    schema: int
+    alerts: list[tuple[str, str, list[object]]]
+    checks: dict[str, int]
+    silent: set[str]
+
+
+class AlertsFlow:
+    """All alerts of one store."""
+
+    def __init__(self, site: Site, state: bytes | None, ingest: IngestFlow, context: Context) -> None:
+        self.site, self.ingest, self.horizon_ms = site, ingest, context.alert_horizon_s * 1000
+        saved = msgspec.msgpack.decode(state, type=_Saved) if state else _Saved(SCHEMA, [], {}, set())
+        self.alerts = {(rule, subject): AlertState.from_state(list(plain)) for rule, subject, plain in saved.alerts}
+        self.checks, self.silent = saved.checks, saved.silent
+        self.changed_devices: set[str] = set()
+
+    # -- samples ---------------------------------------------------------------------------------------------------------
+
+    def take(self, m: Moment) -> None:
+        if len(self.checks) < len(self.site.devices):
+            for device, entry in self.site.devices.items():
+                self.checks.setdefault(device, m.now + SILENT_PERIODS * entry.interval_s)
+        if m.arrival is not None:
+            self._heard(m)
+        present = cast(Estimate | None, m.notes.get("occupancy"))
+        if present is not None:
+            at = max(a.end for a in m.accepted if not a.late) * 1000
+            self._capacity(CAPACITY, self.site.capacity_operational, present.over_operational, RAISE_AT, present, at, m)
+            self._capacity(CAPACITY_LEGAL, self.site.capacity_legal, present.over_legal, LEGAL_RAISE_AT, present, at, m)
+
+    def _capacity(
+        self, rule: Rule, limit: int | None, over: float | None, raise_at: float, present: Estimate, at: int, m: Moment
+    ) -> None:
+        if limit is None or over is None:
+            return
+        clear = present.estimate < CLEAR_SHARE * limit and over < raise_at
+        if clear and (rule.name, "") not in self.alerts:
+            return
+        name = "legal limit" if rule is CAPACITY_LEGAL else "capacity"
+        text = (
+            f"{self.site.name}: about {present.estimate:.0f} people ({present.low:.0f} to {present.high:.0f}), "
+            f"{present.estimate / limit:.0%} of the {name} of {limit}"
+        )
+        self._step(rule, "", Sample(at, over >= raise_at, clear, present.estimate, text, "over_capacity"), m)
+
+    def _heard(self, m: Moment) -> None:
+        """A message came: the device is not silent, and is looked at again three periods from now."""
+        assert m.arrival is not None
+        device, at = m.arrival.report.device, m.arrival.arrival
+        entry = self.site.devices.get(device)
+        if entry is None:
+            return
+        # A device that was set to report less often than the registry says is not silent between two of its reports.
+        pace = max([entry.interval_s, *(a.end - a.start for a in m.accepted if a.event.section == "line")])
+        heard_until = at // 1000 + SILENT_PERIODS * pace
+        self.checks[device] = max(self.checks.get(device, 0), heard_until)
+        # A record with an old arrival (a ledger appended once more) does not say that the device is alive now.
+        if device in self.silent and heard_until > m.now:
+            self.silent.discard(device)
+            self._step(SILENT, device, Sample(max(at, m.now_ms), False, True, 0.0, "", "heard"), m)
+
+    def _silence(self, device: str, m: Moment) -> None:
+        entry = self.site.devices.get(device)
+        if entry is None:
+            del self.checks[device]
+            return
+        self.checks[device] = m.now + SILENT_AGAIN_S
+        if not is_open(self.site, m.now):
+            return
+        memory = self.ingest.ingest.devices.get(device)
+        minutes = (m.now - memory.last_arrival // 1000) / 60 if memory is not None else None
+        since = f"for {minutes:.0f} minutes" if minutes is not None else "yet"
+        text = f"{self.site.name}: sensor {entry.name or device} has sent nothing {since}"
+        if device not in self.silent:
+            self.silent.add(device)
+            self.changed_devices.add(device)
+        self._step(SILENT, device, Sample(m.now_ms, True, False, minutes, text, "silent"), m)
+
+    def unusual(self, sample: Sample, m: Moment) -> None:
+        """One closed quarter of an hour of the flow `anomaly`."""
+        self._step(UNUSUAL, "", sample, m)
+
+    # -- states ----------------------------------------------------------------------------------------------------------
+
+    def _step(self, rule: Rule, subject: str, sample: Sample, m: Moment) -> None:
+        state = self.alerts.setdefault((rule.name, subject), AlertState())
+        late = m.now_ms - sample.at_ms > self.horizon_ms
+        self._emit(alerting.step(rule, self.site.id, subject, state, sample, late, m.now_ms, self.horizon_ms), m.out)
+        self._drop(rule.name, subject, state)
+
+    def _drop(self, rule: str, subject: str, state: AlertState) -> None:
+        """An alert that rests needs no state, but for the ids that its last episode has used up."""
+        if state.phase == "inactive" and state.decided_ms == 0:
+            self.alerts.pop((rule, subject), None)
+
+    def _emit(self, transitions: list[Transition], out: Output) -> None:
+        out.transitions += transitions
+        rows = out.rows.setdefault("transitions", []) if transitions else []
+        for t in transitions:
+            rows.append(
+                Transitions.row(
+                    transition_id=t.transition_id,
+                    episode_id=t.episode_id,
+                    fingerprint=t.fingerprint,
+                    site=t.site,
+                    rule=t.rule,
+                    subject=t.subject,
+                    severity=t.severity,
+                    kind=t.kind,
+                    happened=t.happened_ms // 1000,
+                    onset=t.onset_ms // 1000,
+                    value=t.value,
+                    summary=t.summary,
+                    reason=t.reason,
+                    backfilled=int(t.backfilled),
+                    decided_ms=t.decided_ms,
+                )
+            )
+
+    def due(self) -> int:
+        times = list(self.checks.values())
+        for (rule, _), state in self.alerts.items():
+            at = alerting.due(state, RULES[rule])
+            if at is not None:
+                times.append(-(-at // 1000))
+        return min(times, default=FOREVER)
+
+    def advance(self, m: Moment) -> None:
+        for (rule, subject), state in list(self.alerts.items()):
+            at = alerting.due(state, RULES[rule])
+            if at is not None and at <= m.now_ms:
+                fired = alerting.advance(RULES[rule], self.site.id, subject, state, m.now_ms, m.now_ms, self.horizon_ms)
+                self._emit(fired, m.out)
+                self._drop(rule, subject, state)
+        for device in [d for d, at in self.checks.items() if at <= m.now]:
+            self._silence(device, m)
+        score = m.notes.get("anomaly")
+        if score is not None:
+            self.unusual(score, m)
+
+    def dirty(self) -> bool:
+        return bool(self.changed_devices)
+
+    def flush(self, now: int, force: bool, out: Output) -> None:
+        for device in sorted(self.changed_devices):
+            memory = self.ingest.ingest.devices.get(device) or DeviceMemory()
+            row = device_row(self.site.id, device, self.site.devices[device], memory, silent=device in self.silent)
+            out.rows.setdefault("devices", []).append(row)
+        self.changed_devices = set()
+
+    def state(self) -> bytes:
+        alerts = [(rule, subject, state.to_state()) for (rule, subject), state in self.alerts.items()]
+        return msgspec.msgpack.encode(_Saved(SCHEMA, alerts, self.checks, self.silent))
+
+
+RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL)}
+
+
+def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
+    return AlertsFlow(site, state, cast(IngestFlow, upstream["ingest"]), context)
+
+
+SAMPLE = [
+    (
+        "2026-07-31T10:01:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:00:00+00:00", "end_time": "2026-07-31T10:01:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 99, "out": 0}]}""",
+    ),
+    (
+        "2026-07-31T10:02:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:01:00+00:00", "end_time": "2026-07-31T10:02:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 9, "out": 0}]}""",
+    ),
+    (
+        "2026-07-31T10:03:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:02:00+00:00", "end_time": "2026-07-31T10:03:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 2, "out": 1}]}""",
+    ),
+    (
+        "2026-07-31T10:04:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:03:00+00:00", "end_time": "2026-07-31T10:04:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 0, "out": 60}]}""",
+    ),
+    (
+        "2026-07-31T10:05:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:04:00+00:00", "end_time": "2026-07-31T10:05:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 1, "out": 2}]}""",
+    ),
+    (
+        "2026-07-31T10:06:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:05:00+00:00", "end_time": "2026-07-31T10:06:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 1, "out": 1}]}""",
+    ),
+    (
+        "2026-07-31T10:07:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:06:00+00:00", "end_time": "2026-07-31T10:07:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 0, "out": 1}]}""",
+    ),
+]
+
+
+EXPECTED: dict[str, list[dict[str, object]]] = {
+    "transitions": [
+        {
+            "rule": "capacity",
+            "kind": "firing",
+            "onset": "2026-07-31T10:01:00Z",
+            "happened": "2026-07-31T10:02:00Z",
+            "value": 99.0,
+            "backfilled": 0,
+        },
+        {
+            "rule": "capacity",
+            "kind": "resolved",
+            "onset": "2026-07-31T10:01:00Z",
+            "happened": "2026-07-31T10:06:00Z",
+            "reason": "cleared",
+        },
+    ],
+}
+
+FLOW = Flow(
+    name="alerts",
+    summary="capacity, silent sensors, unusual traffic; transitions to the log",
+    after=("ingest", "occupancy", "anomaly"),
+    tables=(Transitions,),
+    build=_build,
+)

@@ -1,0 +1,145 @@
+"""Anomaly: each closed quarter of an hour of a store is scored against its usual week (operators/anomaly.py).
+
+A quarter is scored when it closes and learnt when it leaves the horizon, with what came late within it. What was said then is a
+record and never rewritten. A quarter that the sensors covered badly is neither scored nor learnt as a count.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+from flows.traffic import TrafficFlow
+from operators.anomaly import MODELS, reason, unusual
+from operators.calendar import local_start
+from operators.models import Model, Point, restore, slot_of
+from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
+from operators.traffic import MEASURED
+from schemas.alerts import Sample
+from schemas.rows import Anomalies
+from schemas.sites import Site
+
+SCHEMA = 1
+QUARTER = 900
+LEAST_COVERAGE = 0.8
+_MODEL = MODELS[0]
+
+
+class _Saved(msgspec.Struct, array_like=True):
+    schema: int
+    model: bytes
+    next_score: int
+    learn: list[int]
+    scores: list[float]
+
+
+class AnomalyFlow:
+    """The anomaly model of one store. `next_score`: start of the quarter that is scored next, FOREVER before any data."""
+
+    def __init__(self, site: Site, state: bytes | None, traffic: TrafficFlow) -> None:
+        self.site, self.traffic = site, traffic.traffic
+        saved = msgspec.msgpack.decode(state, type=_Saved) if state else None
+        restored = restore(_MODEL, saved.model) if saved else None
+        self.model: Model = restored.model if restored else _MODEL.fresh()
+        self.next_score = saved.next_score if saved else FOREVER
+        self.to_learn: list[int] = saved.learn if saved else []
+        self.scores: list[float] = saved.scores if saved else []
+
+    def take(self, m: Moment) -> None:
+        if self.next_score == FOREVER and m.accepted:
+            self.next_score = m.now - m.now % QUARTER
+
+    def due(self) -> int:
+        score = self.next_score + QUARTER + self.traffic.close_after
+        learn = self.to_learn[0] + QUARTER + self.traffic.horizon if self.to_learn else FOREVER
+        return min(score, learn, FOREVER)
+
+    def advance(self, m: Moment) -> None:
+        while self.to_learn and self.to_learn[0] + QUARTER + self.traffic.horizon <= m.now:
+            self.model.learn(self._point(self.to_learn.pop(0)))
+        if self.next_score + QUARTER + self.traffic.close_after <= m.now:
+            self._score(self.next_score, m)
+            self.to_learn.append(self.next_score)
+            self.next_score += QUARTER
+
+    def _point(self, start: int) -> Point:
+        slot = slot_of(local_start(self.site.zone, start))
+        sums = self.traffic.quarter(start)
+        expected = self.traffic.entrances * QUARTER
+        if sums is None or (expected and sums[MEASURED] < LEAST_COVERAGE * expected):
+            return Point(start, slot, None)
+        return Point(start, slot, float(sums[0]))
+
+    def _score(self, start: int, m: Moment) -> None:
+        point = self._point(start)
+        score = self.model.score(point)
+        if point.value is None:
+            return
+        self.scores = [*self.scores[-3:], score.score]
+        m.out.rows.setdefault("anomalies", []).append(
+            Anomalies.row(
+                site=self.site.id,
+                start=start,
+                value=point.value,
+                expected=score.expected,
+                low=score.low,
+                high=score.high,
+                score=score.score,
+                model=_MODEL.name,
+                position=m.now_ms,
+            )
+        )
+        alarm = score.expected is not None and unusual(self.scores)
+        text = f"{self.site.name}: {reason(score, point.value, point.slot)}"
+        at = (start + QUARTER) * 1000
+        m.notes["anomaly"] = Sample(at, alarm, not alarm, point.value, text, "unusual_traffic")
+
+    def dirty(self) -> bool:
+        return False
+
+    def flush(self, now: int, force: bool, out: Output) -> None:
+        """Scores are written when they are said."""
+
+    def state(self) -> bytes:
+        return msgspec.msgpack.encode(_Saved(SCHEMA, self.model.to_bytes(), self.next_score, self.to_learn, self.scores))
+
+
+def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
+    return AnomalyFlow(site, state, cast(TrafficFlow, upstream["traffic"]))
+
+
+SAMPLE = [
+    (
+        "2026-07-31T10:00:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T09:45:00+00:00", "end_time": "2026-07-31T10:00:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 30, "out": 20}]}""",
+    ),
+    (
+        "2026-07-31T10:15:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:00:00+00:00", "end_time": "2026-07-31T10:15:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 40, "out": 30}]}""",
+    ),
+    (
+        "2026-07-31T10:30:02Z",
+        b"""{"device_info": {"device_sn": "6537F28778010000"},
+"time_info": {"start_time": "2026-07-31T10:15:00+00:00", "end_time": "2026-07-31T10:30:00+00:00"},
+"line_periodic_data": [{"line": 1, "in": 20, "out": 20}]}""",
+    ),
+]
+
+
+EXPECTED: dict[str, list[dict[str, object]]] = {
+    "anomalies": [
+        {"start": "2026-07-31T10:00:00Z", "value": 40.0, "expected": None, "score": 0.0},
+    ],
+}
+
+FLOW = Flow(
+    name="anomaly",
+    summary="score of each quarter of an hour of a store against its usual week",
+    after=("traffic",),
+    tables=(Anomalies,),
+    build=_build,
+)

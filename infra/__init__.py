@@ -1,0 +1,1 @@
+"""Settings, command line, runtime, supervision: everything that knows clocks, processes and files."""

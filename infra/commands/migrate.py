@@ -1,0 +1,21 @@
+"""`footstream migrate`: database, tables and views of the store."""
+
+import typer
+
+from infra.settings import load
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def migrate() -> None:
+        """Create or update the store's tables and views; running it again changes nothing."""
+        from infra.migrate import migrate as run
+
+        settings = load()
+        done = run(settings)
+        tables = sum(s.startswith("CREATE TABLE") for s in done)
+        altered = sum(s.startswith("ALTER") for s in done)
+        print(
+            f"store {settings.store()}, database {settings.store_database}: "
+            + (f"{tables} tables made, {altered} changes, views brought up to date" if done else "nothing to do")
+        )

@@ -1,0 +1,17 @@
+"""`footstream serve`: the live board and the read API, until SIGTERM."""
+
+import typer
+
+from infra.settings import load
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def serve(
+        host: str | None = typer.Option(None, help="address; another than loopback needs tokens"),
+        port: int | None = typer.Option(None, help="port; 0 for a free one"),
+    ) -> None:
+        """Serve the live board and the read API over the store."""
+        from infra.serve import serve as run
+
+        run(load(api_host=host, api_port=port))

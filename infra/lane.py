@@ -1,0 +1,270 @@
+"""One lane: a slice of the log's partitions, decoded once, through the flows of every store, into the store and the log.
+
+source (batches and ticks) -> decode and spread over permanent slots -> chains of stores -> sink. Everything of a lane is in one
+process; the parts share a `Lane` object for stopping, progress and metrics.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from threading import Event
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from connectors.log import RAW, Batch, Log, SliceReader
+from flows.ingest import quarantined
+from operators.ingest import Arrival
+from operators.moment import Rows
+from schemas.events import Refusal, Report
+from schemas.sites import UNASSIGNED, Device, Registry, Site
+
+SLOTS = 4
+"""Slots per partition: permanent keys of the state. Changing the number is a migration."""
+TICK_S = 0.1
+BEHIND_S, BEHIND_FLUSHES = 120, 4
+"""A lane whose newest record is older than this catches up: rows that will change again soon are then written less often."""
+WALL_LAG_S = 2
+"""A wall-clock tick stays this far behind the clock, so that records on their way are not overtaken."""
+
+Decode = Callable[[bytes, str], list[Report]]
+Poison = Mapping[tuple[int, int], str]
+
+
+class Work(msgspec.Struct, gc=False):
+    """One record for one store: nearly always one report; an array holds several of the same device."""
+
+    arrivals: list[Arrival]
+    site: Site
+    entry: Device
+    payload: bytes
+
+
+class Item(msgspec.Struct, gc=False):
+    """What one batch of one partition, or a tick, brings to one slot.
+
+    A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `oldest`: smallest
+    device time among the reports. `tick`: store time that all stores of the slot have reached (epoch s), 0 for none.
+    """
+
+    key: str
+    partition: int
+    seq: int = 0
+    fan: int = 0
+    first: int = 0
+    end: int = 0
+    log_ms: int = 0
+    oldest: int = 1 << 40
+    work: list[Work] = []
+    rows: Rows = {}
+    tick: int = 0
+    flush: bool = False
+    force: bool = False
+
+
+class Tick(msgspec.Struct, gc=False):
+    """Time has come: per partition the log's time (epoch s). `flush`: write changed rows now. `force`: all of them."""
+
+    times: dict[int, int]
+    flush: bool
+    force: bool
+
+
+class Lane:
+    """What the parts of a lane share. `hints`: when each slot next wants a tick (store time, epoch s; 0: at the next flush).
+    `stored_ms`: newest log timestamp that is stored, by partition."""
+
+    def __init__(self) -> None:
+        self.stop = Event()
+        self.hints: dict[str, int] = {}
+        self.durable = 0
+        self.seq = 0
+        self.received = 0
+        self.log_ms: dict[int, int] = {}
+        self.caught_up = False
+        self.handling: tuple[int, int] | None = None
+        self.positions: dict[int, int] = {}
+        self.polled_at = 0.0
+        self.stored_ms: dict[int, int] = {}
+
+
+class LogSource:
+    """Batches of the lane's partitions, and ticks. `until_end`: stop at the ends as they were at the start."""
+
+    def __init__(
+        self, lane: Lane, log: Log, partitions: Sequence[int], flush_s: float, until_end: bool, now: Callable[[], float]
+    ) -> None:
+        self.lane, self.log, self.partitions = lane, log, partitions
+        self.flush_s, self.now = flush_s, now
+        self.ends = {p: end for p, (_, end) in log.bounds(RAW).items() if p in set(partitions)} if until_end else None
+        self.positions = lane.positions
+        self.times: dict[int, int] = {}
+        self.reader: SliceReader | None = None
+        self.ticked = self.flushed = 0.0
+        self.ended = False
+
+    def start(self, resume: Any) -> None:
+        saved = resume or {"positions": {}, "times": {}}
+        self.positions.update({p: saved["positions"].get(p, 0) for p in self.partitions})
+        self.times = dict(saved["times"])
+        self.lane.stored_ms.update({p: at * 1000 for p, at in self.times.items()})
+        self.reader = self.log.slice_reader(RAW, self.positions)
+
+    def position(self) -> Any:
+        return {"positions": dict(self.positions), "times": dict(self.times)}
+
+    def poll(self) -> list[Any] | None:
+        if self.lane.stop.is_set() or self.ended:
+            return None
+        self.lane.polled_at = time.monotonic()
+        items: list[Any] = [] if self._at_ends() else self._read()
+        tick = self._tick()
+        if tick is not None:
+            items.append(tick)
+        return items
+
+    def _at_ends(self) -> bool:
+        return self.ends is not None and all(self.positions[p] >= end for p, end in self.ends.items())
+
+    def _read(self) -> list[Any]:
+        assert self.reader is not None
+        out: list[Any] = []
+        for batch in self.reader.poll(4000, 0.02):
+            last = batch.positions[-1] + 1
+            if self.ends is not None and last > self.ends[batch.partition]:
+                batch = _cut(batch, self.ends[batch.partition])
+                if not batch.positions:
+                    continue
+                last = batch.positions[-1] + 1
+            self.positions[batch.partition] = last
+            newest = max(batch.timestamps) // 1000
+            self.times[batch.partition] = max(self.times.get(batch.partition, 0), newest)
+            self.lane.received += len(batch.positions)
+            out.append(batch)
+        self.lane.caught_up = not out and self.reader.caught_up
+        return out
+
+    def _behind(self) -> bool:
+        return not self.lane.caught_up and max(self.times.values(), default=0) < self.now() - BEHIND_S
+
+    def _tick(self) -> Tick | None:
+        """A tick when it is time for one; the wall clock counts only when everything was read."""
+        at = time.monotonic()
+        if self._at_ends():
+            self.ended = True
+            return Tick(dict(self.times), True, True)
+        if at - self.ticked < TICK_S:
+            return None
+        self.ticked = at
+        times = dict(self.times)
+        if self.ends is None and self.lane.caught_up:
+            wall = int(self.now()) - WALL_LAG_S
+            times = {p: max(times.get(p, 0), wall) for p in self.partitions}
+        flush = at - self.flushed >= self.flush_s * (BEHIND_FLUSHES if self._behind() else 1)
+        if flush:
+            self.flushed = at
+        return Tick(times, flush, False)
+
+
+def _cut(batch: Batch, end: int) -> Batch:
+    n = sum(1 for p in batch.positions if p < end)
+    return Batch(
+        batch.partition, batch.positions[:n], batch.timestamps[:n], batch.keys[:n], batch.values[:n], batch.headers[:n]
+    )
+
+
+class Spread:
+    """Decodes batches and spreads them over the slots. `poison`: records that made an operator fail, with the reason."""
+
+    def __init__(self, lane: Lane, registry: Registry, decode: Decode, poison: Poison) -> None:
+        self.lane, self.registry, self.decode, self.poison = lane, registry, decode, poison
+        self.keys: dict[tuple[int, str], str] = {}
+
+    def key(self, partition: int, site: str) -> str:
+        found = self.keys.get((partition, site))
+        if found is None:
+            found = self.keys[partition, site] = f"{partition:05d}.{crc32(site.encode()) % SLOTS}"
+        return found
+
+    def __call__(self, things: Iterable[Any]) -> list[tuple[str, Item]]:
+        out: list[tuple[str, Item]] = []
+        for thing in things:
+            out += self._batch(thing) if isinstance(thing, Batch) else self._tick(thing)
+        return out
+
+    def _tick(self, tick: Tick) -> list[tuple[str, Item]]:
+        out = []
+        for partition, at in tick.times.items():
+            for slot in range(SLOTS):
+                key = f"{partition:05d}.{slot}"
+                wanted = self.lane.hints.get(key, 0)
+                if tick.force or (wanted <= at and (wanted > 0 or tick.flush)):
+                    out.append((key, Item(key, partition, tick=at, flush=tick.flush, force=tick.force)))
+        return out
+
+    def _batch(self, batch: Batch) -> list[tuple[str, Item]]:
+        lane, partition, find, decode = self.lane, batch.partition, self.registry.find, self.decode
+        lane.seq += 1
+        newest = max(batch.timestamps)
+        lane.log_ms[partition] = max(lane.log_ms.get(partition, 0), newest)
+        items: dict[str, Item] = {}
+        first, end = batch.positions[0], batch.positions[-1] + 1
+        refused: list[tuple[Any, ...]] = []
+        poison, place = self.poison, self.keys
+        for position, stamp, value, headers in zip(batch.positions, batch.timestamps, batch.values, batch.headers, strict=True):
+            lane.handling = (partition, position)
+            if poison and lane.handling in poison:
+                reports = [Report("", "", "", None, [], [Refusal("poison", "", self.poison[partition, position])])]
+            else:
+                reports = decode(value, _source(headers) if headers else "mqtt")
+            report = reports[0]
+            alone = len(reports) == 1
+            if not alone:
+                report = next((r for r in reports if r.device), report)
+            if not report.device:
+                refused += quarantined(RAW, partition, position, stamp, "", "", _refusals(reports), False, value)
+                continue
+            site, entry = find(report.device, stamp / 1000)
+            key = place.get((partition, site.id)) or self.key(partition, site.id)
+            item = items.get(key)
+            if item is None:
+                item = items[key] = Item(key, partition, lane.seq, 0, first, end, newest)
+                item.work, item.rows = [], {}
+            if report.time is not None and report.time < item.oldest:
+                item.oldest = report.time
+            if alone:
+                arrivals = [Arrival(partition, position, stamp, report)]
+            else:
+                arrivals = [Arrival(partition, position, stamp, r) for r in _of_one_device(report, reports)]
+                item.oldest = min([item.oldest, *(r.time for r in reports if r.time is not None)])
+            item.work.append(Work(arrivals, site, entry, value))
+        lane.handling = None
+        if refused or not items:
+            key = self.key(partition, UNASSIGNED)
+            item = items.setdefault(key, Item(key, partition, lane.seq, 0, first, end, newest))
+            item.rows = {"quarantine": refused} if refused else {}
+        for item in items.values():
+            item.fan = len(items)
+        return list(items.items())
+
+
+def _source(headers: tuple[tuple[str, bytes], ...]) -> str:
+    for name, value in headers:
+        if name == "source":
+            return value.decode("utf-8", "replace")
+    return "mqtt"
+
+
+def _refusals(reports: list[Report]) -> list[Refusal]:
+    return [r for report in reports for r in report.refusals] or [Refusal("unknown_message")]
+
+
+def _of_one_device(first: Report, reports: list[Report]) -> list[Report]:
+    """The reports of an array that belong to the first device named; the others become refusals: one record has one store."""
+    others = [r for r in reports if r.device != first.device]
+    first.refusals = [
+        *first.refusals,
+        *(f for r in others for f in r.refusals),
+        *(Refusal("several_devices", "", f"{r.device} stands in a message of {first.device}") for r in others if r.events),
+    ]
+    return [first, *(r for r in reports if r.device == first.device and r is not first)]

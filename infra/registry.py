@@ -1,0 +1,360 @@
+"""Loads the site registry from TOML: one file per store, a file or a folder of them. `docs/example-site.toml` shows every key.
+
+All mistakes of all files are told at once, each with file, line, key, what is wrong and what to do. Times of day are wall-clock
+times of the store's zone; device ids are compared in lower case.
+"""
+
+import re
+import tomllib
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final, get_args
+from zoneinfo import ZoneInfo, available_timezones
+
+from infra.registry_file import Place, TomlFile
+from schemas.sites import Device, Line, Registry, Role, Site, Source, Zone
+
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{3,63}")
+_RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([0-4]\d):([0-5]\d)")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+class RegistryError(Exception):
+    """The registry cannot be used; the text names every mistake."""
+
+    footstream_problem = True
+
+    def __init__(self, mistakes: list[str]) -> None:
+        count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        super().__init__("\n".join([f"site registry: {count}", *(f"  {mistake}" for mistake in mistakes)]))
+        self.mistakes = mistakes
+
+
+_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "devices")
+_DEVICE_KEYS = ("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones")
+
+
+def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
+    file.keys(table, (), _SITE_KEYS)
+    zone = _zone(file, file.get(table, "zone", str, (), None), "zone" in table)
+    capacity = file.get(table, "capacity", dict, (), {})
+    file.keys(capacity, ("capacity",), ("operational", "legal"))
+    operational = file.number(capacity, "operational", 1, 1_000_000, ("capacity",), None)
+    legal = file.number(capacity, "legal", 1, 1_000_000, ("capacity",), None)
+    if operational is not None and legal is not None and legal < operational:
+        file.wrong(("capacity", "legal"), f"{legal} is below the operational capacity {operational}; lower that one")
+    hours = _week(file, table)
+    site_id = file.get(table, "id", str, (), stem)
+    if not _ID.fullmatch(site_id):
+        file.wrong(("id",), f"{site_id!r} cannot be used; up to 64 letters, digits, dots, dashes and underscores")
+    return Site(
+        id=site_id,
+        name=file.get(table, "name", str, (), site_id),
+        zone=zone,
+        country=_country(file, table),
+        capacity_operational=operational,
+        capacity_legal=legal,
+        reset_minute=_reset(file, table),
+        hours=hours,
+        exceptions=_exceptions(file, table, hours),
+        devices=_devices(file, table, zone),
+    )
+
+
+def _zone(file: TomlFile, name: str | None, given: bool) -> str:
+    if name is None:
+        if not given:
+            file.wrong(("zone",), 'is missing; add the IANA zone of the store, such as zone = "Europe/Berlin"')
+        return "UTC"
+    if _known_zone(name):
+        return name
+    zones = {zone.lower(): zone for zone in available_timezones()}
+    near = get_close_matches(name.lower(), zones, 1, 0.6)
+    city = [zone for low, zone in zones.items() if low.rpartition("/")[2] == name.lower()]
+    hint = f"did you mean {(city or [zones[near[0]]])[0]!r}?" if city or near else 'give an IANA name such as "Europe/Berlin"'
+    file.wrong(("zone",), f"{name!r} is not a known zone; {hint}")
+    return "UTC"
+
+
+def _known_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
+
+
+def _country(file: TomlFile, table: dict[str, Any]) -> str:
+    country: str = file.get(table, "country", str, (), "")
+    if country and not re.fullmatch(r"[A-Z]{2}", country):
+        file.wrong(("country",), f"{country!r} is not a country code; two capital letters (ISO 3166), such as DE")
+    return country
+
+
+def _reset(file: TomlFile, table: dict[str, Any]) -> int:
+    text = file.get(table, "reset", str, (), "04:00", 'write it as "04:00"')
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        file.wrong(("reset",), f'{text!r} is not a time of day; write it as "04:00"')
+        return 240
+    return int(found[1]) * 60 + int(found[2])
+
+
+# -- opening hours
+
+
+def _ranges(file: TomlFile, value: Any, at: Place) -> Ranges:
+    """Opening ranges of one day in minutes; a close before the open is past midnight."""
+    if value == "closed":
+        return ()
+    found = []
+    for text in value if isinstance(value, list) else [value]:
+        match = _RANGE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            file.wrong(at, f'{text!r} is not an opening time; write ["09:00-20:00"], or "closed"')
+            continue
+        start = int(match[1]) * 60 + int(match[2])
+        end = int(match[3]) * 60 + int(match[4])
+        if end > 1440 and end - start > 1440:
+            file.wrong(at, f"{text!r} is longer than a day; after midnight goes on as 00:00, or as 24:00")
+            continue
+        if start == end:
+            file.wrong(at, f'{text!r} has no length; the whole day is "00:00-24:00"')
+            continue
+        found.append((start, end if end > start else end + 1440))
+    found.sort()
+    for (a, b), (c, d) in pairwise(found):
+        if c < b:
+            file.wrong(at, f"{_shown(a, b)} and {_shown(c, d)} overlap; make one of them")
+    return tuple(found)
+
+
+def _shown(start: int, end: int) -> str:
+    end = end if end == 1440 else end % 1440
+    return f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+
+
+def _spill(file: TomlFile, at: Place, before: Ranges, after: Ranges, days: str) -> None:
+    """A day that ends past midnight must not run into the first opening of the next day."""
+    if before and after and before[-1][1] - 1440 > after[0][0]:
+        file.wrong(at, f"{_shown(*before[-1])} runs into {_shown(*after[0])} of the next day ({days}); shorten one of them")
+
+
+def _week(file: TomlFile, table: dict[str, Any]) -> dict[str, Ranges] | None:
+    raw = file.get(table, "hours", dict, (), None)
+    if raw is None:
+        return None
+    file.keys(raw, ("hours",), WEEKDAYS)
+    hours = {day: _ranges(file, raw[day], ("hours", day)) if day in raw else () for day in WEEKDAYS}
+    for day, following in zip(WEEKDAYS, (*WEEKDAYS[1:], WEEKDAYS[0]), strict=True):
+        _spill(file, ("hours", day), hours[day], hours[following], f"{day} and {following}")
+    return hours
+
+
+def _exceptions(file: TomlFile, table: dict[str, Any], hours: dict[str, Ranges] | None) -> dict[str, Ranges]:
+    raw = file.get(table, "exceptions", dict, (), {})
+    if raw and hours is None:
+        file.wrong(("exceptions",), "have no meaning without [hours]; add the usual hours of the week")
+    found: dict[str, Ranges] = {}
+    for key, value in raw.items():
+        day = _date(key)
+        if day is None:
+            file.wrong(("exceptions", key), "is not a date; write it as 2026-12-24")
+        else:
+            found[key] = _ranges(file, value, ("exceptions", key))
+    for key, ranges in found.items():
+        day = date.fromisoformat(key)
+        before, after = day - timedelta(days=1), day + timedelta(days=1)
+        if before.isoformat() not in found:
+            _spill(file, ("exceptions", key), _usual(hours, before), ranges, f"{before} and {day}")
+        _spill(file, ("exceptions", key), ranges, found.get(after.isoformat(), _usual(hours, after)), f"{day} and {after}")
+    return found
+
+
+def _usual(hours: dict[str, Ranges] | None, day: date) -> Ranges:
+    return (hours or {}).get(WEEKDAYS[day.weekday()], ())
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    except ValueError:
+        return None
+
+
+# -- devices
+
+
+def _devices(file: TomlFile, table: dict[str, Any], zone: str) -> dict[str, Device]:
+    """Entries by device id; a further entry of the same device (another `from`) by `id@epoch`."""
+    found: dict[str, Device] = {}
+    for at, raw in file.tables(table, "devices", ()):
+        device = _device(file, raw, at, zone)
+        if device is not None:
+            since = device.since or 0
+            if (device.id, since) in file.places:
+                file.wrong((*at, "id"), f"device {device.id} stands here twice; take one away or give it another `from`")
+            found[device.id if device.id not in found else f"{device.id}@{since}"] = device
+            file.places[device.id, since] = (*at, "id")
+    return found
+
+
+def _device(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> Device | None:
+    file.keys(raw, at, _DEVICE_KEYS)
+    device_id = file.get(raw, "id", str, at, None, "put the serial number in quotes, its leading zeros count")
+    if device_id is None:
+        if "id" not in raw:
+            file.wrong(at, "has no id; add the serial number or devEUI of the device")
+    elif not _DEVICE_ID.fullmatch(device_id):
+        file.wrong((*at, "id"), f"{device_id!r} is not a serial number or devEUI; 4 to 64 letters and digits")
+        device_id = None
+    counting = file.choice(raw, "counting", get_args(Source), at, "window")
+    device = Device(
+        id=(device_id or "").lower(),
+        name=file.get(raw, "name", str, at, device_id or ""),
+        model=file.get(raw, "model", str, at, ""),
+        lines=_lines(file, raw, at),
+        zones=_zones(file, raw, at),
+        interval_s=file.number(raw, "interval_s", 1, 86_400, at, 60) or 60,
+        counting=counting,
+        clock=file.choice(raw, "clock", ("auto", "device", "arrival"), at, "auto"),
+        dst=file.choice(raw, "dst", ("add", "included"), at, "add"),
+        trigger=file.choice(raw, "trigger", ("increment", "counter"), at, "increment"),
+        swap=file.get(raw, "swap", bool, at, False),
+        since=_since(file, raw, at, zone),
+    )
+    return device if device_id is not None else None
+
+
+def _since(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> int | None:
+    """Epoch seconds of `from`; a time without offset is in the store's zone."""
+    value = raw.get("from")
+    if value is None:
+        return None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    if not isinstance(value, datetime):
+        file.wrong((*at, "from"), f"{value!r} is not a date and time; write from = 2026-03-01T06:00:00+01:00")
+        return None
+    return int((value if value.tzinfo else value.replace(tzinfo=ZoneInfo(zone))).timestamp())
+
+
+def _numbered(file: TomlFile, raw: dict[str, Any], key: str, at: Place, least: int) -> list[tuple[int, Place, dict[str, Any]]]:
+    found: list[tuple[int, Place, dict[str, Any]]] = []
+    for place, item in file.tables(raw, key, at):
+        number = file.number(item, "number", least, 65_535, place, None)
+        if number is None:
+            if "number" not in item:
+                file.wrong(place, "has no number; add the number that the device reports")
+        elif any(number == other for other, _, _ in found):
+            file.wrong((*place, "number"), f"{number} stands here twice; each number once per device")
+        found.append((-1 if number is None else number, place, item))
+    return found
+
+
+def _lines(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Line]:
+    lines = {}
+    for number, place, item in _numbered(file, raw, "lines", at, 1):
+        file.keys(item, place, ("number", "name", "role", "swap", "counting"))
+        lines[number] = Line(
+            number=number,
+            name=file.get(item, "name", str, place, f"Line {number}"),
+            role=file.choice(item, "role", get_args(Role), place, "entrance"),
+            swap=file.get(item, "swap", bool, place, False),
+            counting=file.choice(item, "counting", get_args(Source), place, None),
+        )
+    return lines
+
+
+def _zones(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Zone]:
+    zones = {}
+    for number, place, item in _numbered(file, raw, "zones", at, 0):
+        file.keys(item, place, ("number", "name", "role", "capacity"))
+        zones[number] = Zone(
+            number=number,
+            name=file.get(item, "name", str, place, f"Zone {number}"),
+            role=file.choice(item, "role", get_args(Role), place, "department"),
+            capacity=file.number(item, "capacity", 1, 1_000_000, place, None),
+        )
+    return zones
+
+
+# -- files
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise RegistryError([f"{path}: does not exist; name a TOML file or a folder of them in FOOTSTREAM_SITES"])
+    found = sorted(file for file in path.glob("*.toml") if not file.name.startswith("."))
+    if not found:
+        raise RegistryError([f"{path}: holds no *.toml file; add one per store, docs/example-site.toml shows how"])
+    return found
+
+
+def _read(path: Path) -> tuple[TomlFile, Site | None]:
+    file = TomlFile(str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        file.wrong((), f"cannot be read: {error}; mend the file")
+        return file, None
+    file = TomlFile(str(path), text)
+    return file, _site(file, table, path.stem)
+
+
+def _across(read: list[tuple[TomlFile, Site | None]]) -> None:
+    """Mistakes between files: a store id or a device that stands in two of them."""
+    sites: dict[str, str] = {}
+    devices: dict[tuple[str, int], str] = {}
+    for file, site in read:
+        if site is None:
+            continue
+        if site.id in sites:
+            file.wrong(("id",), f"store {site.id!r} stands in {sites[site.id]} too; give each store its own id")
+        sites.setdefault(site.id, file.name)
+        for device in site.devices.values():
+            key = (device.id, device.since or 0)
+            if devices.get(key, file.name) != file.name:
+                file.wrong(file.places[key], f"device {device.id} stands in {devices[key]} too; say with `from` when it moved")
+            devices.setdefault(key, file.name)
+
+
+def _load(path: Path | None, default_zone: str) -> tuple[list[Site], list[str]]:
+    general = (
+        []
+        if _known_zone(default_zone)
+        else [f"FOOTSTREAM_DEFAULT_ZONE: {default_zone!r} is not a known zone; give an IANA name"]
+    )
+    read = [_read(one) for one in _files(path)] if path is not None else []
+    _across(read)
+    mistakes = [text for file, _ in read for _, text in sorted(file.mistakes, key=lambda mistake: mistake[0])]
+    return [site for _, site in read if site is not None], general + mistakes
+
+
+def load_registry(path: Path | None, default_zone: str = "UTC") -> Registry:
+    """The stores of a TOML file or of a folder of them; None: no stores. Raises RegistryError that names every mistake."""
+    sites, mistakes = _load(path, default_zone)
+    if mistakes:
+        raise RegistryError(mistakes)
+    return Registry(sites={site.id: site for site in sites}, default_zone=default_zone)
+
+
+def check_registry(path: Path) -> list[str]:
+    """Every mistake of a registry, one line each; empty when it is sound."""
+    try:
+        return _load(path, "UTC")[1]
+    except RegistryError as error:
+        return error.mistakes

@@ -1,0 +1,165 @@
+"""Recorded payloads and count series, sent again: to a broker, or straight into a log with the arrival that they once had."""
+
+import contextlib
+import csv
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from connectors.log import RAW, NewRecord
+from connectors.mqtt import parse_url
+from connectors.mqtt_publish import MqttPublisher
+from infra.errors import Problem
+from infra.logs import open_settings_log
+from infra.settings import Settings
+from operators.series import SeriesError, interval_of, missing, read_calit2, read_table, reports
+from schemas.sensors import decode
+from schemas.sites import Registry
+
+CHUNK = 1000
+KEEP_S = 50 * 365 * 86400
+"""Retention of a topic that a replay creates: its records may be old by their own time."""
+DELAY_S = 2
+"""A replayed report arrives this long after the end of its window."""
+
+
+class Item(NamedTuple):
+    """One message: arrival in epoch seconds (None: now), topic, payload."""
+
+    at: float | None
+    topic: str
+    payload: bytes
+
+
+class Series(NamedTuple):
+    """How a count series is read: the serial of the sensor that it becomes, and the IANA zone of its stamps."""
+
+    device: str
+    zone: str
+    stamps: str = ""
+
+
+def _recorded(value: Any, topic: str) -> Item:
+    """A line that is a record (`payload` with perhaps `topic` and `at`) or a payload itself."""
+    if isinstance(value, dict) and "payload" in value:
+        payload = value["payload"]
+        raw = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
+        return Item(value.get("at"), value.get("topic", topic), raw)
+    return Item(None, topic, orjson.dumps(value))
+
+
+def read_payloads(path: Path) -> list[Item]:
+    """One payload per file, or one JSON value a line; what is not JSON is sent as it is."""
+    raw, topic = path.read_bytes(), f"replay/{path.stem}"
+    lines = [line for line in raw.splitlines() if line.strip()]
+    try:
+        if len(lines) > 1:
+            return [_recorded(orjson.loads(line), topic) for line in lines]
+    except orjson.JSONDecodeError:
+        pass
+    with contextlib.suppress(orjson.JSONDecodeError):
+        value = orjson.loads(raw)
+        if isinstance(value, dict) and "payload" in value:
+            return [_recorded(value, topic)]
+    return [Item(None, topic, raw)]
+
+
+def read_series(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
+    """A count series as a sensor's reports. Raises Problem with the row that cannot be read."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if row]
+    try:
+        raw = bool(rows) and len(rows[0]) == 4 and rows[0][0] in ("7", "9")
+        counts, ends = (read_calit2(rows), True) if raw else read_table(rows)
+    except (SeriesError, IndexError) as error:
+        raise Problem(f"{path}: {error or 'it is empty'}") from None
+    ends = {"start": False, "end": True}.get(series.stamps, ends)
+    interval = interval_of(counts)
+    if gone := missing(counts, series.zone, interval, ends):
+        say(f"{path}: {gone} rows left out, their times do not exist in {series.zone}")
+    topic = f"replay/{series.device}"
+    return [Item(t.end + DELAY_S, topic, t.payload) for t in reports(counts, series.device, series.zone, interval, ends)]
+
+
+def read(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
+    """Messages of one file, told by its name. Raises Problem when it cannot be read."""
+    try:
+        return read_series(path, series, say) if path.suffix in (".csv", ".data") else read_payloads(path)
+    except OSError as error:
+        raise Problem(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Problem(f"{path}: it is no text; a count series is CSV in UTF-8") from None
+
+
+def _paced(items: Sequence[Item], speed: float) -> Iterator[Item]:
+    """The items at their recorded pace times `speed`; all at once when it is 0."""
+    first, began = None, time.monotonic()
+    for item in items:
+        if speed and item.at is not None:
+            first = item.at if first is None else first
+            time.sleep(max(0.0, (item.at - first) / speed - (time.monotonic() - began)))
+        yield item
+
+
+def send(
+    items: Sequence[Item], url: str, settings: Settings, registry: Registry, speed: float, step: Callable[[int], None]
+) -> None:
+    """Send everything; `step(n)` tells of n more messages. Raises Problem, MqttError or LogError."""
+    if url.startswith(("mqtt://", "mqtts://")):
+        _to_broker(items, url, settings, speed, step)
+    elif url.startswith(("sqlite:", "kafka:")):
+        _to_log(items, url, settings, registry, speed, step)
+    else:
+        raise Problem(f"--to {url}: use mqtt://HOST:PORT, sqlite:///FOLDER or kafka://HOST:PORT", 2)
+
+
+def _to_broker(items: Sequence[Item], url: str, settings: Settings, speed: float, step: Callable[[int], None]) -> None:
+    publisher = MqttPublisher(parse_url(url), settings.mqtt_password, "footstream-replay")
+    try:
+        for item in _paced(items, speed):
+            publisher.send(item.topic, item.payload)
+            step(1)
+        if left := publisher.settle(60 + len(items) / 500):
+            raise Problem(f"--to {url}: {left} messages were not acknowledged; look at the broker and replay again")
+    finally:
+        publisher.close()
+
+
+def _to_log(
+    items: Sequence[Item], url: str, settings: Settings, registry: Registry, speed: float, step: Callable[[int], None]
+) -> None:
+    log = open_settings_log(settings, url)
+    try:
+        if log.partitions(RAW) is None:
+            log.ensure_topic(RAW, settings.log_partitions, KEEP_S)
+        writer = log.writer()
+        try:
+            for chunk in _chunks(_paced(items, speed), 1 if speed else CHUNK):
+                writer.append_many(RAW, [_record(item, registry) for item in chunk])
+                step(len(chunk))
+        finally:
+            writer.close()
+    finally:
+        log.close()
+
+
+def _chunks(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
+    chunk: list[Item] = []
+    for item in items:
+        chunk.append(item)
+        if len(chunk) == most:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _record(item: Item, registry: Registry) -> NewRecord:
+    """As the bridge would have written it: keyed by the store of its device, foreign messages by their topic."""
+    at = time.time() if item.at is None else item.at
+    device = next((r.device for r in decode(item.payload) if r.device), "")
+    key = registry.find(device, at)[0].id if device else item.topic
+    return NewRecord(key, item.payload, int(at * 1000), (("topic", item.topic.encode()), ("source", b"replay")))

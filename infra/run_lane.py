@@ -1,0 +1,231 @@
+"""Runs a lane: opens log and store, guards its recovery store, wires the engine, repairs in the background."""
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from connectors.clickhouse import Store
+from connectors.log import RAW, TRANSITIONS
+from flows import discovered, ordered
+from infra.engine import Engine
+from infra.errors import Problem, problem_of
+from infra.history import recall
+from infra.lane import SLOTS, Lane, LogSource, Spread
+from infra.lane_metrics import LaneMetrics
+from infra.logs import open_settings_log
+from infra.recompute import repair
+from infra.settings import Settings
+from infra.sink import StoreSink
+from infra.slots import SiteSlot
+from infra.stores import open_store
+from operators.moment import Context
+from schemas.rows import Lines, Sites
+from schemas.sites import Registry
+
+TRIES = 3
+"""So often a record may make an operator fail before it is put into quarantine and the rest goes on."""
+REPAIR_EVERY_S = 10.0
+EXIT_BUG = 70
+
+
+@dataclass(frozen=True)
+class LaneSpec:
+    """Which lane of how many, and what it runs."""
+
+    flows: tuple[str, ...] = ("all",)
+    number: int = 0
+    of: int = 1
+    until_end: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"run-{self.number}"
+
+
+def say(line: str) -> None:
+    """One line of the role's log."""
+    print(f"run: {line}", file=sys.stderr, flush=True)
+
+
+class Recovery:
+    """The folder of a lane's recovery store: locked while it runs, refused when it was made for other partitions."""
+
+    def __init__(self, settings: Settings, spec: LaneSpec, partitions: int) -> None:
+        self.folder = settings.data / "lanes" / f"{'+'.join(sorted(spec.flows))}-{spec.number}-of-{spec.of}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Problem(
+                f"lane {spec.number}/{spec.of}: {self.folder} is in use; the lane runs already, stop it first"
+            ) from None
+        made = {"partitions": partitions, "slots": SLOTS}
+        meta = self.folder / "lane.json"
+        if meta.exists() and (found := json.loads(meta.read_text())) != made:
+            raise Problem(
+                f"lane {spec.number}/{spec.of}: {self.folder} was made for {found}, the log has {made}; stop all lanes, "
+                f"remove the folder and start again: the lane reads the log from its beginning and writes the same rows"
+            )
+        meta.write_text(json.dumps(made))
+
+    def poison(self) -> dict[tuple[int, int], list[Any]]:
+        """Records that made an operator fail: (partition, position) -> [tries, error]."""
+        try:
+            found = json.loads((self.folder / "poison.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return {(p, position): rest for p, position, *rest in found}
+
+    def failed(self, at: tuple[int, int], error: str) -> int:
+        """Note one more failure of a record; how many it has now."""
+        known = self.poison()
+        tries = known.get(at, [0, ""])[0] + 1
+        known[at] = [tries, error]
+        fresh = self.folder / "poison.new"
+        fresh.write_text(json.dumps([[*key, *rest] for key, rest in known.items()]))
+        fresh.replace(self.folder / "poison.json")
+        return int(tries)
+
+
+def check_flows(names: Sequence[str]) -> None:
+    for name in names:
+        if name != "all" and name not in discovered():
+            raise Problem(f"flow {name!r} does not exist; there are: {', '.join(sorted(discovered()))}, or all", 2)
+
+
+def write_registry(store: Store, registry: Registry, now_ms: int) -> None:
+    """The registry as tables, so that analysts can join names and capacities."""
+    sites, lines = [], []
+    for site in registry.sites.values():
+        sites.append(
+            Sites.row(
+                site=site.id,
+                site_name=site.name,
+                zone=site.zone,
+                country=site.country,
+                loaded_ms=now_ms,
+                capacity_operational=site.capacity_operational,
+                capacity_legal=site.capacity_legal,
+            )
+        )
+        for device in site.devices.values():
+            for line in device.lines.values():
+                lines.append(
+                    Lines.row(
+                        site=site.id,
+                        device=device.id,
+                        device_name=device.name or device.id,
+                        line=line.number,
+                        line_name=line.name or f"Line {line.number}",
+                        role=line.role,
+                        loaded_ms=now_ms,
+                    )
+                )
+    for table, rows in ((Sites, sites), (Lines, lines)):
+        if rows:
+            store.insert(table, rows)
+
+
+class Repairer(threading.Thread):
+    """Computes again, in the background, what late data asked for. What fails is tried again."""
+
+    def __init__(self, lane: Lane, settings: Settings, registry: Registry, partitions: int, asked: Callable[[], int]) -> None:
+        super().__init__(name="repair", daemon=True)
+        self.lane, self.settings, self.registry, self.partitions, self.asked = lane, settings, registry, partitions, asked
+        self.done = 0
+
+    def run(self) -> None:
+        seen = -1
+        while not self.lane.stop.wait(REPAIR_EVERY_S):
+            asked = self.asked()
+            if asked == seen or not self.lane.caught_up:
+                continue  # what people look at comes first: live figures before history
+            try:
+                self.done += repair(open_store(self.settings), self.registry, self.partitions)
+                seen = asked
+            except Exception as error:
+                say(f"repair: {type(error).__name__}: {error}; tried again in {REPAIR_EVERY_S:.0f} s")
+
+
+def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
+    """Run until SIGTERM, or to the end of the log; the exit code. Raises Problem, LogError, StoreDown."""
+    from schemas.sensors import decode
+
+    check_flows(spec.flows)
+    log = open_settings_log(settings)
+    partitions = log.ensure_topic(RAW, settings.log_partitions, settings.log_retention_days * 86_400)
+    log.ensure_topic(TRANSITIONS, settings.log_partitions, settings.log_retention_days * 86_400)
+    mine = [p for p in range(partitions) if p % spec.of == spec.number]
+    recovery = Recovery(settings, spec, partitions)
+    store = open_store(settings)
+    write_registry(store, registry, time.time_ns() // 1_000_000)
+    lane = Lane()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: lane.stop.set())
+    metrics = LaneMetrics(lane, log, mine)
+    sink = StoreSink(lane, store, log, settings.flush_ms / 1000, spec.name, metrics.counted)
+    context = Context(alert_horizon_s=settings.alert_horizon_s)
+    flows = ordered(spec.flows)
+    poison = {at: str(error) for at, (tries, error) in recovery.poison().items() if tries >= TRIES}
+    engine = Engine(
+        source=LogSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time),
+        spread=Spread(lane, registry, decode, poison),
+        slot=lambda key, saved: SiteSlot(
+            key, saved, lane, registry, flows, context, lambda want, part, position: recall(store, want, part, position)
+        ),
+        sink=sink,
+        recovery=recovery.folder / "state",
+        snapshot_s=settings.snapshot_s,
+        failed=lambda error: _failed(error, lane, recovery),
+    )
+    server = metrics.serve(settings, spec.name)
+    if not spec.until_end:
+        Repairer(lane, settings, registry, partitions, lambda: sink.repairs_asked).start()
+    began, cpu = time.monotonic(), time.process_time()
+    engine.run()
+    server.close()
+    if spec.until_end:
+        print(json.dumps(_summary(lane, metrics, sink, time.monotonic() - began, time.process_time() - cpu)), flush=True)
+    elif not lane.stop.is_set():
+        raise Problem("run: the dataflow ended although nobody asked for it; start it again and look at the lines above", 3)
+    log.close()
+    return 0
+
+
+def _summary(lane: Lane, metrics: LaneMetrics, sink: StoreSink, seconds: float, cpu: float) -> dict[str, Any]:
+    return {
+        "messages": lane.received,
+        "events": metrics.events,
+        "rows": sink.rows_written,
+        "seconds": round(seconds, 3),
+        "messages_per_s": round(lane.received / seconds) if seconds else 0,
+        "cpu_s": round(cpu, 3),
+        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _failed(error: BaseException, lane: Lane, recovery: Recovery) -> NoReturn:
+    """End the process. A record that makes an operator fail is tried again from the last snapshot, at last quarantined."""
+    if os.environ.get("FOOTSTREAM_TRACEBACK"):
+        traceback.print_exception(error)
+    problem = problem_of(error)
+    if problem is not None or lane.handling is None:
+        what = problem or f"{type(error).__name__}: {error}; this is a bug, FOOTSTREAM_TRACEBACK=1 shows where"
+        print(f"footstream: {what}", file=sys.stderr, flush=True)
+        os._exit(problem.code if problem else EXIT_BUG)
+    partition, position = lane.handling
+    why = f"{type(error).__name__}: {error}"[:300]
+    tries = recovery.failed(lane.handling, why)
+    then = "it goes to quarantine" if tries >= TRIES else "it is tried again"
+    say(f"record {position} of partition {partition}: {why}; try {tries} of {TRIES}, {then}")
+    os.execv(sys.executable, [sys.executable, "-m", "infra", *sys.argv[1:]])

@@ -1,0 +1,149 @@
+"""Settings: defaults, then `footstream.toml`, then environment, then options; the later one wins.
+
+Every name here is public: `store_url` is `FOOTSTREAM_STORE` in the environment and `store` in the file. A secret may also be
+given as `FOOTSTREAM_…_FILE`, the path of a file that holds it. Nothing here does I/O beyond reading those files.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(Exception):
+    """A setting is wrong: the message says which, its value and what to do."""
+
+
+def _setting(default: Any, env: str, help: str, secret: bool = False) -> Any:
+    return field(default=default, metadata={"env": env, "help": help, "secret": secret})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one installation. Empty URLs mean: the embedded part under `data`."""
+
+    data: Path = _setting(Path("data"), "DATA", "folder for everything that the embedded parts keep")
+    sites: Path | None = _setting(None, "SITES", "site registry: a TOML file or a folder of them")
+    mqtt_url: str = _setting("", "MQTT", "mqtt://[user@]host:port or mqtts://...; empty: a broker is started on loopback")
+    mqtt_password: str = _setting("", "MQTT_PASSWORD", "password of the MQTT user", secret=True)
+    mqtt_topics: str = _setting("#", "MQTT_TOPICS", "topic filters, separated by commas")
+    mqtt_client: str = _setting("footstream-bridge", "MQTT_CLIENT", "client id: the session that collects while we are away")
+    mqtt_version: int = _setting(5, "MQTT_VERSION", "5, or 3 for 3.1.1")
+    mqtt_ca: str = _setting("", "MQTT_CA", "file with the CA certificates for mqtts://")
+    mqtt_inflight: int = _setting(1000, "MQTT_INFLIGHT", "Receive Maximum: unacknowledged messages at most")
+    mqtt_port: int = _setting(18830, "MQTT_PORT", "port of the embedded broker on loopback")
+    log_url: str = _setting("", "LOG", "sqlite:///folder or kafka://host:port[,host:port]")
+    log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas")
+    log_partitions: int = _setting(8, "LOG_PARTITIONS", "partitions of a topic that is created")
+    log_retention_days: int = _setting(7, "LOG_RETENTION_DAYS", "how long a created topic keeps its records")
+    log_max_mib: int = _setting(8192, "LOG_MAX_MIB", "size of the embedded log at which the oldest records go")
+    topic_prefix: str = _setting("footstream.", "TOPIC_PREFIX", "put before every topic name")
+    store_url: str = _setting("", "STORE", "http://host:8123 of a ClickHouse server; empty: the embedded store")
+    store_port: int = _setting(18123, "STORE_PORT", "port of the embedded store on loopback")
+    store_host: str = _setting(
+        "127.0.0.1", "STORE_HOST", "address of the embedded store; another than loopback needs passwords"
+    )
+    store_database: str = _setting("footstream", "STORE_DATABASE", "database of all tables")
+    store_user: str = _setting("footstream", "STORE_USER", "user that writes")
+    store_password: str = _setting(
+        "", "STORE_PASSWORD", "password of the writer; embedded: made and kept under data", secret=True
+    )
+    reader_user: str = _setting("analyst", "READER_USER", "read-only user with row and time caps")
+    reader_password: str = _setting("analyst", "READER_PASSWORD", "password of the read-only user", secret=True)
+    reader_max_rows: int = _setting(1_000_000, "READER_MAX_ROWS", "rows that one query of the read-only user may return")
+    reader_max_s: int = _setting(30, "READER_MAX_S", "seconds that one query of the read-only user may take")
+    keep_days: str = _setting(
+        "", "KEEP_DAYS", "days to keep, such as observations=396,line_minutes=1826; 0: for ever; all=0: everything"
+    )
+    default_zone: str = _setting("UTC", "DEFAULT_ZONE", "IANA zone of devices that nobody assigned")
+    flows: str = _setting("all", "FLOWS", "flows that `up` runs, separated by commas, or all")
+    snapshot_s: int = _setting(10, "SNAPSHOT_S", "seconds between recovery snapshots")
+    flush_ms: int = _setting(500, "FLUSH_MS", "how often changed rows of open minutes are written, milliseconds")
+    alert_horizon_s: int = _setting(600, "ALERT_HORIZON_S", "data older than this never alert, seconds")
+    receivers: Path | None = _setting(None, "RECEIVERS", "TOML file with the alert receivers")
+    api_host: str = _setting("127.0.0.1", "API_HOST", "address of the board and API; another than loopback needs tokens")
+    api_port: int = _setting(8080, "API_PORT", "port of the board and API")
+    api_tokens: Path | None = _setting(None, "API_TOKENS", "TOML file with hashed API tokens")
+    metrics_port: int = _setting(0, "METRICS_PORT", "first port for /health and /metrics of the roles; 0: free ports")
+
+    def log(self) -> str:
+        """URL of the log: the embedded one when none is set."""
+        return self.log_url or f"sqlite:///{self.data.absolute() / 'log'}"
+
+    def store(self) -> str:
+        """URL of the store: the embedded one when none is set."""
+        return self.store_url or f"http://127.0.0.1:{self.store_port}"
+
+    def mqtt(self) -> str:
+        """URL of the MQTT broker: the embedded one when none is set."""
+        return self.mqtt_url or f"mqtt://127.0.0.1:{self.mqtt_port}"
+
+    def embedded_store(self) -> bool:
+        return not self.store_url
+
+    def embedded_broker(self) -> bool:
+        return not self.mqtt_url
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the environment of a child process."""
+        given = {f"FOOTSTREAM_{f.metadata['env']}": getattr(self, f.name) for f in fields(self)}
+        return {name: str(value) for name, value in given.items() if value not in (None, "")}
+
+
+_BY_ENV = {f.metadata["env"]: f for f in fields(Settings)}
+
+
+def _typed(name: str, kind: Any, value: Any, origin: str) -> Any:
+    try:
+        if kind is int:
+            return int(value)
+        if kind in (Path, Path | None):
+            return Path(value) if str(value) else None
+        return str(value)
+    except ValueError:
+        raise SettingsError(f"{origin}: {name} must be a whole number, not {value!r}") from None
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"settings file {path}: {error}; mend it or remove it") from None
+    values = {}
+    for key, value in raw.items():
+        known = _BY_ENV.get(key.upper())
+        if known is None:
+            raise SettingsError(f"settings file {path}: unknown setting {key!r}; `footstream config` lists them all")
+        values[known.name] = _typed(key, known.type, value, str(path))
+    return values
+
+
+def _environment_values(environment: Mapping[str, str]) -> dict[str, Any]:
+    values = {}
+    for key, value in environment.items():
+        if not key.startswith("FOOTSTREAM_"):
+            continue
+        name = key.removeprefix("FOOTSTREAM_")
+        if name.endswith("_FILE") and name.removesuffix("_FILE") in _BY_ENV:
+            name = name.removesuffix("_FILE")
+            try:
+                value = Path(value).read_text().strip()
+            except OSError as error:
+                raise SettingsError(f"{key}: cannot read the secret: {error.strerror}; check path and rights") from None
+        known = _BY_ENV.get(name)
+        if known is None:
+            raise SettingsError(f"environment: unknown setting {key}; `footstream config` lists them all")
+        values[known.name] = _typed(key, known.type, value, "environment")
+    return values
+
+
+def load(environment: Mapping[str, str] | None = None, folder: Path | None = None, **options: Any) -> Settings:
+    """The settings in force. `options` that are None are not given. Raises SettingsError."""
+    environment = os.environ if environment is None else environment
+    path = (folder or Path.cwd()) / "footstream.toml"
+    values = _file_values(path) if path.exists() else {}
+    values |= _environment_values(environment)
+    values |= {name: value for name, value in options.items() if value is not None}
+    return replace(Settings(), **values)

@@ -1,0 +1,134 @@
+"""The keyed step of a lane: one slot holds the chains of its stores, encoded, and encodes again only what changed."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from infra.chain import Chain
+from infra.lane import Item, Lane, Work
+from operators.ingest import MIN_HORIZON_S, Known
+from operators.moment import FOREVER, Context, Flow, Output
+from schemas.sites import Registry
+
+Recall = Callable[[set[tuple[str, int]], int, int], Mapping[tuple[str, int], Sequence[Known]]]
+"""(device, UTC day) wanted, partition and first position of the batch -> what the store knows from before that position."""
+
+
+class Mark(msgspec.Struct, gc=False):
+    """One of `fan` parts of batch `seq` was handled; with the last one everything before `end` is."""
+
+    seq: int
+    fan: int
+    partition: int
+    end: int
+    log_ms: int
+
+
+class Result(msgspec.Struct, gc=False):
+    """What one activation of a slot hands to the sink. `flush`: a flush tick was among it, so rows should go out now."""
+
+    out: Output
+    marks: list[Mark]
+    flush: bool = False
+
+
+class SiteSlot:
+    """Chains of the stores of one slot. `saved`: store -> (next due time, encoded chain)."""
+
+    def __init__(
+        self, key: str, saved: Any, lane: Lane, registry: Registry, flows: Sequence[Flow], context: Context, recall: Recall
+    ) -> None:
+        self.key, self.lane, self.registry, self.flows, self.context, self.recall = key, lane, registry, flows, context, recall
+        self.encoded: dict[str, tuple[int, bytes]] = dict(saved or {})
+        self.chains: dict[str, Chain] = {}
+        self.newest = 0
+
+    def chain(self, site_id: str) -> Chain:
+        found = self.chains.get(site_id)
+        if found is None:
+            state = self.encoded.get(site_id)
+            site = self.registry.site(site_id)
+            found = self.chains[site_id] = Chain(site, self.flows, state[1] if state else None, self.context)
+        return found
+
+    def handle(self, items: list[Item]) -> Iterable[Result]:
+        """Handle items in order; everything that leaves goes out as one result."""
+        out, marks = Output({}, []), []
+        for item in items:
+            for table, rows in item.rows.items():
+                out.rows.setdefault(table, []).extend(rows)
+            if item.work:
+                self._work(item, out)
+            if item.seq:
+                marks.append(Mark(item.seq, item.fan, item.partition, item.end, item.log_ms))
+            if item.tick:
+                self._tick(item, out)
+        self.lane.hints[self.key] = self._hint()
+        flush = any(item.flush for item in items)
+        return [Result(out, marks, flush)] if marks or out.rows or out.transitions else []
+
+    def _work(self, item: Item, out: Output) -> None:
+        self.newest = max(self.newest, item.log_ms // 1000)
+        if item.oldest <= self.newest - MIN_HORIZON_S:
+            self._recall(item)
+        lane, seq, durable = self.lane, item.seq, self.lane.durable
+        chains = self.chains
+        try:
+            for w in item.work:
+                chain = chains.get(w.site.id) or self.chain(w.site.id)
+                chain.handle(w.arrivals, w.entry, w.payload, seq, durable, out)
+        except BaseException:
+            lane.handling = (w.arrivals[0].partition, w.arrivals[0].position)
+            raise
+
+    def _recall(self, item: Item) -> None:
+        """Ask the store about late reports, once for the whole item."""
+        by_site: dict[str, list[Work]] = {}
+        for w in item.work:
+            by_site.setdefault(w.site.id, []).append(w)
+        wanted: dict[str, set[tuple[str, int]]] = {}
+        for site_id, work in by_site.items():
+            chain = self.chain(site_id)
+            arrivals = [a for w in work for a in w.arrivals]
+            now = max([chain.now, *(a.arrival // 1000 for a in arrivals)])
+            needs = chain.ingest.ingest.needs(arrivals, now)
+            if needs:
+                wanted[site_id] = needs
+        if not wanted:
+            return
+        known = self.recall(set().union(*wanted.values()), item.partition, item.first)
+        for site_id, needs in wanted.items():
+            self.chain(site_id).ingest.ingest.recall({need: known.get(need, ()) for need in needs}, item.seq)
+
+    def _tick(self, item: Item, out: Output) -> None:
+        for site_id, (due, _) in list(self.encoded.items()):
+            if due <= item.tick and site_id not in self.chains:
+                self.chain(site_id)
+        for chain in self.chains.values():
+            if item.tick > chain.now:
+                if item.tick >= chain.due:
+                    chain.advance(item.tick, out)
+                else:
+                    chain.now = item.tick
+            if item.force or (item.flush and chain.flush_due() <= chain.now):
+                chain.flush(item.force, out)
+
+    def _hint(self) -> int:
+        """When this slot next wants a tick: 0 at the next flush, else the store time of the next timer."""
+        soonest = min((due for site, (due, _) in self.encoded.items() if site not in self.chains), default=FOREVER)
+        for chain in self.chains.values():
+            wants = chain.flush_due()
+            if wants == 0:
+                return 0
+            soonest = min(soonest, wants, chain.due)
+        return soonest
+
+    def snapshot(self) -> Any:
+        """Encoded chains; only those that changed are encoded again."""
+        for site_id, chain in self.chains.items():
+            if chain.changed or site_id not in self.encoded:
+                wants = chain.flush_due()
+                self.encoded[site_id] = (min(wants, chain.due), chain.state())
+                chain.changed = False
+        return dict(self.encoded)

@@ -1,0 +1,45 @@
+"""A store as text of the site registry (TOML; the format of docs/example-site.toml)."""
+
+from collections.abc import Iterable
+from json import dumps
+
+from schemas.sites import Device, Line, Site
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def _ranges(ranges: Iterable[tuple[int, int]]) -> str:
+    return "[" + ", ".join(f'"{_clock(a)}-{_clock(b if b <= 1440 else b - 1440)}"' for a, b in ranges) + "]"
+
+
+def _text(value: str) -> str:
+    return dumps(value, ensure_ascii=False)
+
+
+def _line(line: Line) -> list[str]:
+    rows = ["[[devices.lines]]", f"number = {line.number}", f"name = {_text(line.name)}", f'role = "{line.role}"']
+    return [*rows, *(["swap = true"] if line.swap else []), *([f'counting = "{line.counting}"'] if line.counting else []), ""]
+
+
+def _device(device: Device) -> list[str]:
+    rows = ["[[devices]]", f"id = {_text(device.id)}", f"name = {_text(device.name)}", f"model = {_text(device.model)}"]
+    rows += [f"interval_s = {device.interval_s}", f'counting = "{device.counting}"']
+    rows += ["swap = true", ""] if device.swap else [""]
+    return rows + [row for line in device.lines.values() for row in _line(line)]
+
+
+def site_toml(site: Site) -> str:
+    """TOML text of one store."""
+    rows = [f"id = {_text(site.id)}", f"name = {_text(site.name)}", f'zone = "{site.zone}"', f'country = "{site.country}"']
+    rows += [f'reset = "{_clock(site.reset_minute)}"', ""]
+    if site.capacity_operational is not None or site.capacity_legal is not None:
+        rows += ["[capacity]"]
+        rows += [f"operational = {site.capacity_operational}"] if site.capacity_operational is not None else []
+        rows += [f"legal = {site.capacity_legal}", ""] if site.capacity_legal is not None else [""]
+    if site.hours is not None:
+        rows += ["[hours]", *(f"{day} = {_ranges(ranges)}" for day, ranges in site.hours.items()), ""]
+    if site.exceptions:
+        rows += ["[exceptions]", *(f"{day} = {_ranges(ranges)}" for day, ranges in site.exceptions.items()), ""]
+    return "\n".join(rows + [row for device in site.devices.values() for row in _device(device)])

@@ -1,0 +1,147 @@
+"""Canonical events: what every sensor's message is decoded into.
+
+Times are whole epoch seconds (UTC). A window is [start, end). `None` means "not measured", never zero.
+Counts of people are non-negative. `people_*` includes children and staff; `group_*` counts groups, not people.
+"""
+
+from typing import ClassVar, Literal
+
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+Kind = Literal["window", "trigger", "total"]
+
+
+class LineCount(msgspec.Struct, gc=False, tag="line_count"):
+    """Crossings of one line.
+
+    `kind`: `window` adds over [start, end); `trigger` is one moment (start == end); `total` is a running counter at `end`
+    (never summed, used for checks). `start` and `end` are None when the message says no time (LoRaWAN live frames): ingest
+    then takes (t - expected interval, t] with t = `Report.time` or the arrival.
+    """
+
+    section: ClassVar[str] = "line"
+    line: int
+    kind: Kind
+    start: int | None
+    end: int | None
+    people_in: int
+    people_out: int
+    child_in: int | None = None
+    child_out: int | None = None
+    staff_in: int | None = None
+    staff_out: int | None = None
+    group_in: int | None = None
+    group_out: int | None = None
+
+
+class ZoneCount(msgspec.Struct, gc=False, tag="zone_count"):
+    """People present in a zone (zone 0: the whole view) at `end`; `peak` is the highest number within [start, end)."""
+
+    section: ClassVar[str] = "zone"
+    zone: int
+    kind: Kind
+    start: int | None
+    end: int | None
+    present: int | None
+    peak: int | None = None
+    child: int | None = None
+    staff: int | None = None
+    occupied: bool | None = None
+
+
+class Stay(msgspec.Struct, gc=False, tag="stay"):
+    """One finished stay in a zone. `track` is a short-lived number of the device, not an identity."""
+
+    section: ClassVar[str] = "stay"
+    zone: int
+    start: int | None
+    end: int | None
+    dwell_s: float
+    track: int | None = None
+    child: bool | None = None
+    staff: bool | None = None
+
+
+class DwellSummary(msgspec.Struct, gc=False, tag="dwell_summary"):
+    """Average and longest dwell of a zone (zone 0: all zones) over a window; not additive. `child`: children only."""
+
+    section: ClassVar[str] = "dwell"
+    zone: int
+    start: int | None
+    end: int | None
+    avg_s: float
+    max_s: float
+    child: bool = False
+
+
+class FlowMatrix(msgspec.Struct, gc=False, tag="flow_matrix"):
+    """People that went from edge to edge of a polygon over a window, as {"A-B": n}."""
+
+    section: ClassVar[str] = "flow"
+    start: int | None
+    end: int | None
+    cells: dict[str, int]
+
+
+class DeviceStatus(msgspec.Struct, gc=False, tag="device_status"):
+    """Health of a device: whatever it says of itself, numbers and short texts by name (units in the name)."""
+
+    section: ClassVar[str] = "status"
+    fields: dict[str, float | int | str | bool]
+
+
+Event = LineCount | ZoneCount | Stay | DwellSummary | FlowMatrix | DeviceStatus
+
+
+class Refusal(msgspec.Struct, gc=False):
+    """A part of a message that is not used: a short stable `reason` (counted), `where` (JSON path or byte) and `detail`."""
+
+    reason: str
+    where: str = ""
+    detail: str = ""
+
+
+class Report(msgspec.Struct, gc=False):
+    """One decoded message of one device.
+
+    `device`: serial number or devEUI, lower case. `time_text`: the device time exactly as sent ("" when the message has
+    none); it and never the arrival goes into the ids. `time`: device instant in epoch seconds (end of the window), or None.
+    `dst_added_s`: seconds that the decoder added to the zone because of a DST flag (a registry setting can take them back).
+    `frame`: for LoRaWAN "fCnt:hex bytes", which then identify the message instead of time and values.
+    `refusals`: bad parts; with no events at all the whole message is refused.
+    """
+
+    device: str
+    dialect: str
+    time_text: str
+    time: int | None
+    events: list[Event]
+    refusals: list[Refusal] = []
+    site_claim: str | None = None
+    name: str | None = None
+    firmware: str | None = None
+    running_time: int | None = None
+    retransmission: bool = False
+    dst_added_s: int = 0
+    frame: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+def event_id(report: Report, event: Event, index: int, salt: str = "") -> int:
+    """Identity of one event of a message: 64 bits, the same whenever and however often the message comes.
+
+    Hash of device, section, line or zone, kind, device time exactly as sent, index within the message and values; for LoRaWAN
+    of (devEUI, fCnt, bytes, index). Never the arrival, never the chosen event time. `salt` carries the running time (or the
+    arrival's interval) of a device whose clock is judged bad, and is empty otherwise.
+    """
+    if report.frame is not None:
+        return xxh3_64_intdigest(f"{report.device}|{event.section}|{report.frame}|{index}|{salt}".encode())
+    if type(event) is LineCount:  # the same text in one go: this runs for every event of the log
+        e = event
+        return xxh3_64_intdigest(
+            f"{report.device}|line|{report.time_text}|{index}|{e.line}|{e.kind}|{e.people_in}|{e.people_out}|{e.child_in}"
+            f"|{e.child_out}|{e.staff_in}|{e.staff_out}|{e.group_in}|{e.group_out}|{salt}".encode()
+        )
+    values = msgspec.json.encode(event, order="deterministic").decode()
+    return xxh3_64_intdigest(f"{report.device}|{event.section}|{report.time_text}|{index}|{values}|{salt}".encode())

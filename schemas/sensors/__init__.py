@@ -1,0 +1,136 @@
+"""Decoders of sensor messages: bytes in, canonical reports out. Every module here without underscore is one format.
+
+A module is found by walking this folder and tried in the order of its `ORDER`. It has `DIALECT`, `MODELS`, `ORDER`,
+`SAMPLES` and
+- a message format: `accepts(message)`, `decode_object(message, draft)`; with `PEEK` and `decode_bytes(value)` a fast reader
+  of the well-formed case beside it, which answers None when it is not sure;
+- an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`;
+- a frame format: `LAYOUT`.
+
+`decode` never raises. What is refused says why in `Report.refusals`; nothing that was not reported becomes a zero.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import orjson
+
+from schemas.events import Report
+from schemas.sensors._frame import Uplink, read_frame
+from schemas.sensors._json import Bad, Budget, Draft, fold, refused
+from schemas.sensors._others import device_of, text_reason, unknown_object
+
+MAX_BYTES = 256 * 1024
+ARRAY_MOST = 128
+"""Objects of one array message that are read."""
+REPAIR_MOST = 16 * 1024
+"""Largest message whose text is repaired when it is not UTF-8 (a name typed in another encoding)."""
+BRACKETS_MOST = 20_000
+COLONS_MOST = 6_000
+"""More of these in one message are no report (a large one has 100); building and naming that much would take long."""
+
+
+def _discover() -> tuple[ModuleType, ...]:
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    return tuple(sorted((importlib.import_module(f"{__name__}.{name}") for name in names), key=lambda m: (m.ORDER, m.DIALECT)))
+
+
+SENSORS = _discover()
+"""All formats in the order in which they are tried."""
+
+_FAST = tuple((module.PEEK, module.decode_bytes) for module in SENSORS if hasattr(module, "decode_bytes"))
+_ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
+_MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
+_LAYOUTS = tuple(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
+
+
+def decode(value: bytes, source: str = "mqtt") -> list[Report]:
+    """The reports of one message, at least one. `source`: how it came (`mqtt`, `http`, ...).
+
+    A part that is refused stands in `refusals` of its report; a report without events is wholly refused. Never raises, and
+    looks at no more than 256 KiB, 128 objects and 512 items.
+    """
+    try:
+        if len(value) <= MAX_BYTES:
+            for peek, fast in _FAST:
+                if peek in value:
+                    report = fast(value)
+                    if report is not None:
+                        return [report]
+        return decode_tolerant(value)
+    except Exception as error:  # the promise of this function: a fault in a decoder costs one message, not the lane
+        return [refused("decoder_error", "", type(error).__name__)]
+
+
+def decode_frame(frame: bytes, device: str = "") -> list[Report]:
+    """The reports of a bare LoRaWAN frame."""
+    return read_frame(Uplink(device, frame), _LAYOUTS)
+
+
+def decode_tolerant(value: bytes) -> list[Report]:
+    """`decode` without the fast readers: the oracle they are tested against."""
+    if len(value) > MAX_BYTES:
+        return [refused("oversize", "", f"{len(value)} bytes, {MAX_BYTES} are read")]
+    value = bytes(value).removeprefix(b"\xef\xbb\xbf")
+    reason = text_reason(value)
+    if reason is not None:
+        return [refused(reason[0], "", reason[1])]
+    message, repaired = _parse(value)
+    if isinstance(message, Report):
+        return [message]
+    objects = message if isinstance(message, list) else [message]
+    budget = Budget()
+    reports = [report for item in objects[:ARRAY_MOST] for report in _decode_item(item, budget)]
+    if len(objects) > ARRAY_MOST:
+        reports.append(refused("too_many_items", f"[{ARRAY_MOST}]", f"{len(objects)} objects in one message"))
+    if repaired:
+        for report in reports:
+            report.flags = (*report.flags, "text_repaired")
+    return reports or [refused("empty", "", "an empty array")]
+
+
+def _parse(value: bytes) -> tuple[object, bool]:
+    """The JSON value and whether its text had to be repaired; a Report when it is none."""
+    if len(value) > COLONS_MOST and (value.count(b"[") + value.count(b"{") > BRACKETS_MOST or value.count(b":") > COLONS_MOST):
+        reason = "too_deep" if _deep(value) else "too_many_items"
+        return refused(reason, "", f"more than {BRACKETS_MOST} brackets or {COLONS_MOST} colons"), False
+    try:
+        return orjson.loads(value), False
+    except orjson.JSONDecodeError as error:
+        reason = "too_deep" if "depth" in str(error) or "ecursion" in str(error) else "not_json"
+        if reason == "not_json" and len(value) <= REPAIR_MOST and not value.isascii():
+            text = value.decode("utf-8", "replace").encode()
+            try:
+                return (orjson.loads(text), True) if text != value else (refused(reason, "", str(error)), False)
+            except orjson.JSONDecodeError as second:
+                error = second
+        return refused(reason, "", str(error)), False
+
+
+def _deep(value: bytes) -> bool:
+    """Whether a message that will not be built is nested too deep rather than too long."""
+    head = value[:8192]
+    return head.count(b"[") + head.count(b"{") > 1024 + head.count(b"]") + head.count(b"}")
+
+
+def _decode_item(item: object, budget: Budget) -> list[Report]:
+    if not isinstance(item, dict):
+        return [refused("not_an_object", "", f"expected an object, got {type(item).__name__}")]
+    dialect, message = "", {}
+    try:
+        message = fold(item)
+        for module in _ENVELOPES:
+            if module.accepts(message):
+                dialect = module.DIALECT
+                return read_frame(module.unwrap(message), _LAYOUTS)
+        for module in _MESSAGES:
+            if module.accepts(message):
+                dialect = module.DIALECT
+                return [module.decode_object(message, Draft(budget))]
+        return [unknown_object(message)]
+    except Bad as bad:
+        return [Report(device_of(message), dialect, "", None, [], [bad.refusal])]
+
+
+__all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant"]

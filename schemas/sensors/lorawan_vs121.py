@@ -1,0 +1,197 @@
+"""VS121 over LoRaWAN: bytes.
+
+04 C9 people present, number of regions, occupancy mask (16 bit **big-endian**, bit 0 = region 1); 05 CC period in and out
+(taken as unsigned; becomes line 1); 06 CD peak; 07 D5 and 08 D5 people in regions 1 to 8 and 9 to 16; 09..0C DA flow rows A
+to D; 0D CC running totals, 16 bit: they wrap at 65535; 0E E4 region (0: all), average and longest dwell in seconds; 0F 85
+measurement time; 10 F7 line trigger; 20 CE stored records with types of their own.
+
+Formats: vendor's "VS121 uplink data" page; SensorDecoders vs121 (line trigger from firmware 7.0.85).
+"""
+
+from schemas.events import DeviceStatus, DwellSummary, FlowMatrix, LineCount, Refusal, Report, ZoneCount
+from schemas.sensors._frame import BASIC, Channel, Layout, Reader, Record, dwell_pair, line_pair, serial, u16, zone_bytes
+from schemas.sensors._sample import DEVICE, Sample
+
+DIALECT = "lorawan_vs121"
+MODELS = ("VS121",)
+ORDER = 31
+
+REGIONS_MOST = 16
+
+
+def _present(record: Record, value: bytes) -> None:
+    regions, mask = value[1], value[2] << 8 | value[3]
+    if regions > REGIONS_MOST or mask >> regions:
+        raise ValueError(f"{regions} regions with occupancy mask {mask:04x}")
+    record.zone(0, present=value[0])
+    for region in range(regions):
+        record.zone(region + 1, occupied=bool(mask >> region & 1))
+
+
+def _peak(record: Record, value: bytes) -> None:
+    record.zone(0, peak=value[0])
+
+
+def _time(record: Record, value: bytes) -> None:
+    record.time = int.from_bytes(value, "little") or None
+
+
+def _flow(*cells: str) -> Reader:
+    def read(record: Record, value: bytes) -> None:
+        for number, cell in enumerate(cells):
+            record.cells[cell] = u16(value, 2 * number)
+
+    return read
+
+
+def _flow_rows() -> dict[int, Channel]:
+    return {(0x09 + n) << 8 | 0xDA: (8, _flow(*(f"{row}-{to}" for to in "ABCD"))) for n, row in enumerate("ABCD")}
+
+
+def _flow_history() -> dict[int, Channel]:
+    pairs = [(row, to) for row in "ABCD" for to in ("AB", "CD")]
+    return {0x08 + n: (4, _flow(*(f"{row}-{edge}" for edge in to))) for n, (row, to) in enumerate(pairs)}
+
+
+LAYOUT = Layout(
+    DIALECT,
+    BASIC
+    | _flow_rows()
+    | {
+        0xFF08: (6, serial),
+        0x04C9: (4, _present),
+        0x05CC: (4, line_pair("window", 1)),
+        0x06CD: (1, _peak),
+        0x07D5: (8, zone_bytes(1)),
+        0x08D5: (8, zone_bytes(9)),
+        0x0DCC: (4, line_pair("total", 1)),
+        0x0EE4: (5, dwell_pair()),
+        0x0F85: (4, _time),
+        0x10F7: (4, line_pair("trigger", 1)),
+    },
+    _flow_history()
+    | {
+        0x01: (4, _present),
+        0x02: (4, line_pair("window", 1)),
+        0x03: (1, _peak),
+        0x04: (4, zone_bytes(1)),
+        0x05: (4, zone_bytes(5)),
+        0x06: (4, zone_bytes(9)),
+        0x07: (4, zone_bytes(13)),
+        0x10: (4, line_pair("total", 1)),
+        0x11: (5, dwell_pair()),
+        0x12: (4, line_pair("trigger", 1)),
+    },
+    answers={
+        0x03: 3, 0x04: 1, 0x05: 3, 0x10: 1, 0x11: 4, 0x35: 8, 0x40: 1, 0x41: 1, 0x42: 1, 0x43: 1, 0x44: 1, 0x45: 1, 0x46: 3,
+        0x48: 1, 0x50: 1, 0x51: 1, 0x69: 1, 0x6A: 3, 0x84: 1,
+    },
+    extended={
+        0x10: 1, 0x11: 1, 0x3D: 1, 0x85: 2, 0x86: 1, 0x87: 1, 0x88: 2, 0x89: 2, 0x8B: 1, 0x8C: 1, 0x8D: 4, 0x8E: 4, 0x90: 6,
+        0x91: 5, 0x92: 3, 0x93: 1, 0x94: 1, 0x95: 6, 0x96: 3, 0x97: 2, 0x98: 1, 0x99: 7, 0xB7: 3, 0xBA: 1, 0xCD: 1, 0xCF: 1,
+        0xD0: 1, 0xD1: 1, 0xD2: 1, 0xD3: 1, 0xD4: 1, 0xD5: 2, 0xD6: 4, 0xD7: 7, 0xD8: 1, 0xDC: 1, 0xDD: 1,
+    },
+)  # fmt: skip
+
+
+_MEASURED_AT = 1754912384  # 2025-08-11 11:39:44 UTC
+
+SAMPLES = [
+    Sample(
+        bytes.fromhex("04C903030005 06CD05 05CCFFFF0100 0F8580D69968"),
+        [
+            Report(
+                DEVICE,
+                DIALECT,
+                "",
+                _MEASURED_AT,
+                [
+                    LineCount(1, "window", None, None, 65535, 1),
+                    ZoneCount(0, "window", None, None, 3, 5),
+                    *(ZoneCount(zone, "window", None, None, None, occupied=zone != 2) for zone in (1, 2, 3)),
+                ],
+            )
+        ],
+        "present, occupancy mask (regions 1 and 3), peak, period read as unsigned, measurement time",
+    ),
+    Sample(
+        bytes.fromhex("09DA0001000200000000 0DCC2C010E01 10F701000000 0EE4 00 0A00 1E00"),
+        [
+            Report(
+                DEVICE,
+                DIALECT,
+                "",
+                None,
+                [
+                    LineCount(1, "total", None, None, 300, 270),
+                    LineCount(1, "trigger", None, None, 1, 0),
+                    DwellSummary(0, None, None, 10.0, 30.0),
+                    FlowMatrix(None, None, {"A-A": 256, "A-B": 512, "A-C": 0, "A-D": 0}),
+                ],
+            )
+        ],
+        "one flow row, totals, line trigger, dwell of all regions",
+    ),
+    Sample(
+        bytes.fromhex("FF0101 FF086600B0000001 FF090100 FF1F1F07004B"),
+        [
+            Report(
+                DEVICE,
+                DIALECT,
+                "",
+                None,
+                [
+                    DeviceStatus(
+                        {
+                            "protocol_version": 1,
+                            "serial": "6600b0000001",
+                            "hardware_version": "1.0",
+                            "firmware_version": "31.7.0.75",
+                        }
+                    )
+                ],
+                firmware="31.7.0.75",
+            )
+        ],
+        "what a device says of itself on joining",
+    ),
+    Sample(
+        bytes.fromhex("20CE80D69968 02 09000400 20CE00000000 02 01000100"),
+        [
+            Report(
+                DEVICE,
+                DIALECT,
+                str(_MEASURED_AT),
+                _MEASURED_AT,
+                [LineCount(1, "window", None, None, 9, 4)],
+                retransmission=True,
+                flags=("history",),
+            ),
+            Report(
+                DEVICE,
+                DIALECT,
+                "0",
+                0,
+                [],
+                [Refusal("bad_time", "history", "stored at 0: the clock was not set")],
+                retransmission=True,
+                flags=("history",),
+            ),
+        ],
+        "stored periods; one of a device whose clock was never set",
+    ),
+    Sample(
+        bytes.fromhex("05CC0100010004CC0000"),
+        [
+            Report(
+                DEVICE,
+                "",
+                "",
+                None,
+                [],
+                [Refusal("unsupported_model", "byte 6", "channel 04 cc belongs to another product")],
+            )
+        ],
+        "a VS350's period looks like ours until its totals follow: nothing of it is counted",
+    ),
+]

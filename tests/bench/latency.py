@@ -1,0 +1,139 @@
+"""From the publish of a message until its minute can be read from the store: real mosquitto, bridge, embedded log, lane with
+all flows, embedded store, at 100 and 1,000 messages a second.
+
+Every message is one report of one minute of one device, so each has a row of its own. A reader asks the store 40 times
+a second for rows that are new, so a figure is up to 25 ms and one query too long. The sender runs on the same machine.
+"""
+
+import json
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from connectors.clickhouse import Store
+from infra.latency import percentile
+from infra.stores import open_store
+from tests.bench._up import running, settings_in
+from tests.bench.lane import registry
+from tests.support.mqtt import Mosquitto, Publisher
+
+RATES = {100: range(500), 1000: range(500, 2500)}
+"""Messages a second, and the devices that send them: so many that no minute is older than the horizon."""
+SECONDS, WARM_S, WARM_UP_S = 20.0, 5.0, 120.0
+POLL_S, LAST_S = 0.025, 20.0
+_NEW = """
+SELECT toUInt32(substring(device, 6)) AS device, toUnixTimestamp(minute) AS minute FROM line_minutes_revisions
+WHERE line = 1 AND known_at_ms >= {since:Int64}
+"""
+Key = tuple[int, int]
+
+
+def run() -> list[dict[str, Any]]:
+    """One row per rate: median and 99th percentile in milliseconds, and how many messages were never seen (0)."""
+    with tempfile.TemporaryDirectory(prefix="footstream-latency-") as name, Mosquitto() as broker:
+        folder = Path(name)
+        (folder / "sites").mkdir()
+        for number in range(max(r.stop for r in RATES.values()) // 4):
+            (folder / "sites" / f"site-{number:05d}.toml").write_text(registry(number))
+        settings = settings_in(folder, folder / "sites", broker.url)
+        with running(settings):
+            store = open_store(settings)
+            try:
+                _warm_up(broker.port, store)
+                return [_at(rate, broker.port, store) for rate in RATES]
+            finally:
+                store.close()
+
+
+def _warm_up(port: int, store: Store) -> None:
+    """One message of every device: what a store costs once, at its first message, is not latency."""
+    publisher, devices = Publisher(port), [d for some in RATES.values() for d in some]
+    minute = int(time.time()) // 60 * 60 - 840
+    for device in devices:
+        publisher.send(f"bench/{device}", _payload(device, minute, 0))
+    publisher.settle()
+    publisher.close()
+    end = time.monotonic() + WARM_UP_S
+    while store.query("SELECT uniqExact(device) AS n FROM line_minutes_revisions")[0]["n"] < len(devices):
+        if time.monotonic() > end:
+            raise TimeoutError(f"the first message of every device was not stored within {WARM_UP_S:g} s")
+        time.sleep(0.5)
+
+
+def _at(rate: int, port: int, store: Store) -> dict[str, Any]:
+    watch = _Watch(store)
+    sent = _send(rate, port)
+    watch.finish(len(sent))
+    counted = {key: at for key, at in sent.items() if at >= min(sent.values()) + WARM_S}
+    took = [1000 * (watch.seen[key] - at) for key, at in counted.items() if key in watch.seen]
+    row: dict[str, Any] = {"bench": "latency", "what": "publish to readable row", "messages_per_s": rate}
+    for label, share in (("p50_ms", 0.5), ("p99_ms", 0.99)):
+        found = percentile(took, share)
+        row[label] = None if found is None or len(took) < len(counted) else round(found)  # the slowest are missing
+    span = max(sent.values()) - min(sent.values())
+    return row | {"sent": len(sent), "sent_per_s": round(len(sent) / span), "unseen": len(counted) - len(took)}
+
+
+def _send(rate: int, port: int) -> dict[Key, float]:
+    """Publish at that rate; when each (device, minute) was published. The minutes end with the present one."""
+    count = int(rate * (WARM_S + SECONDS))
+    devices = RATES[rate]
+    rounds = -(-count // len(devices))
+    first = int(time.time()) // 60 * 60 - 60 * rounds
+    publisher, sent = Publisher(port), {}
+    began = time.monotonic()
+    for number in range(count):
+        turn, index = divmod(number, len(devices))
+        device = devices[index]
+        wait = began + number / rate - time.monotonic()
+        if wait > 0.002:
+            time.sleep(wait)
+        minute = first + 60 * turn
+        sent[device, minute] = time.monotonic()
+        publisher.send(f"bench/{device}", _payload(device, minute, number))
+    publisher.settle()
+    publisher.close()
+    return sent
+
+
+def _payload(device: int, minute: int, number: int) -> bytes:
+    times = [time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(t)) for t in (minute, minute + 60)]
+    lines = [{"line": n, "line_name": f"Line{n}", "in": number % 11, "out": number % 7} for n in (1, 2)]
+    info = {"device_sn": f"6384E{device:011d}", "device_name": "People Counter", "running_time": 7200 + number}
+    message = {"device_info": info, "time_info": {"start_time": times[0], "end_time": times[1]}, "line_periodic_data": lines}
+    return json.dumps(message).encode()
+
+
+class _Watch:
+    """Asks the store again and again; `seen`: when each (device, minute) was first there."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.seen, self.stop = store, dict[Key, float](), threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _new(self, since_ms: int) -> list[Key]:
+        found = self.store.columns(_NEW, {"since": since_ms})
+        return list(zip(found["device"], found["minute"], strict=True))
+
+    def _run(self) -> None:
+        while not self.stop.wait(POLL_S):
+            keys = self._new(int(time.time() * 1000) - 10_000)
+            now = time.monotonic()
+            for key in keys:
+                self.seen.setdefault(key, now)
+
+    def finish(self, wanted: int) -> None:
+        """Wait for the last rows, a while at most."""
+        end = time.monotonic() + LAST_S
+        while len(self.seen) < wanted and time.monotonic() < end:
+            time.sleep(0.1)
+        self.stop.set()
+        self.thread.join(30)
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(json.dumps(row))

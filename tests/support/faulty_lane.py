@@ -1,0 +1,61 @@
+"""`footstream run` with a fault: `python -m tests.support.faulty_lane FAULT run all …`.
+
+`always-new`: no copy is ever told apart. `raise-on:WORD`: an operator raises on every record whose payload holds WORD.
+"""
+
+import os
+import sys
+
+import operators.ingest
+from infra.chain import Chain
+from operators.ingest import Arrival
+from operators.memory import DeviceMemory, Judged, LineMemory, Values
+from operators.moment import Output
+from schemas.sites import Device
+
+
+def _new_window(
+    line: LineMemory, event_id: int, start: int, end: int, values: Values, arrival: int, place: int, stamp: int, stated: bool,
+    replayed: bool,
+) -> Judged:  # fmt: skip
+    return "new", None, place
+
+
+def _new_id(memory: DeviceMemory, event_id: int, time: int, arrival: int, place: int, stamp: int) -> Judged:
+    return "new", None, place
+
+
+def always_new() -> None:
+    vars(operators.ingest).update(accept_window=_new_window, accept_id=_new_id)
+
+
+def raise_on(word: bytes) -> None:
+    handle = Chain.handle
+
+    def faulty(
+        self: Chain, arrivals: list[Arrival], entry: Device, payload: bytes, stamp: int, durable: int, out: Output
+    ) -> None:
+        if word in payload:
+            raise ZeroDivisionError("made to fail")
+        handle(self, arrivals, entry, payload, stamp, durable, out)
+
+    Chain.handle = faulty  # type: ignore[method-assign]  # that is the fault
+
+
+def main() -> None:
+    fault, *words = sys.argv[1:]
+    if fault == "always-new":
+        always_new()
+    else:
+        raise_on(fault.removeprefix("raise-on:").encode())
+    # The lane starts itself again as `-m infra …`: it has to come back with the same fault.
+    execv, again = os.execv, ["-m", "tests.support.faulty_lane", *sys.argv[1:]]
+    os.execv = lambda path, _: execv(path, [path, *again])
+    sys.argv = [sys.argv[0], *words]
+    from infra.cli import main as cli
+
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from connectors.mqtt import AckQueue, Address, MqttError, Subscriber, Subscription, parse_filters, parse_url
+from infra.errors import problem_of
+
+
+def test_acknowledgements_go_out_in_order_of_receipt_and_only_the_finished_prefix() -> None:
+    sent: list[int] = []
+    queue = AckQueue(lambda mid, qos: sent.append(mid))
+    first, second, third = (queue.received(mid) for mid in (7, 3, 9))
+    queue.stored(second)
+    assert sent == []
+    queue.stored(first)
+    assert sent == [7, 3]
+    queue.stored(third)
+    assert sent == [7, 3, 9] and len(queue) == 0
+
+
+def test_acknowledgements_of_an_older_connection_are_never_sent() -> None:
+    sent: list[int] = []
+    queue = AckQueue(lambda mid, qos: sent.append(mid))
+    old = queue.received(1)
+    queue.reset()
+    new = queue.received(1)  # the broker uses the packet id again
+    queue.stored(old)
+    assert sent == []
+    queue.stored(new)
+    assert sent == [1]
+
+
+def test_urls_name_host_port_user_and_tls() -> None:
+    assert parse_url("mqtt://broker") == Address("broker", 1883, "", False)
+    assert parse_url("mqtts://a%40b@10.0.0.1") == Address("10.0.0.1", 8883, "a@b", True)
+    assert str(parse_url("mqtts://me@h:99")) == "mqtts://h:99"
+
+
+@pytest.mark.parametrize("url", ["http://x", "broker:1883", "mqtt://", "mqtt://h:port", "mqtt://h/topic", "mqtt://u:hunter2@h"])
+def test_a_wrong_url_is_one_line_without_any_password(url: str) -> None:
+    with pytest.raises(MqttError, match="FOOTSTREAM_MQTT") as raised:
+        parse_url(url)
+    assert "hunter2" not in str(raised.value) and "\n" not in str(raised.value)
+    assert problem_of(raised.value) is not None
+
+
+def test_topic_filters_are_split_and_checked() -> None:
+    assert parse_filters(" a/# , b/+/c,#") == ("a/#", "b/+/c", "#")
+    for wrong, why in (("", "no topic filter"), ("a/#/b", "at the end"), ("a#", "at the end"), ("a+/b", "between slashes")):
+        with pytest.raises(MqttError, match=why):
+            parse_filters(wrong)
+
+
+def test_shared_subscriptions_are_refused_with_the_reason() -> None:
+    with pytest.raises(MqttError, match=r"\$share/g/#.*lose the order of a device"):
+        parse_filters("a, $share/g/#")
+
+
+@pytest.mark.parametrize(("name", "value"), [("version", 4), ("inflight", 0), ("inflight", 70_000), ("client_id", "")])
+def test_a_wrong_setting_names_itself(name: str, value: object) -> None:
+    with pytest.raises(MqttError, match=f"FOOTSTREAM_MQTT_{name.split('_')[0].upper()}"):
+        Subscription(Address("h", 1, "", False), **{name: value})  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_the_password_is_not_part_of_the_printed_subscription() -> None:
+    assert "hunter2" not in repr(Subscription(Address("h", 1, "u", False), password="hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (ReasonCode(PacketTypes.CONNACK, "Not authorized"), "name a user in FOOTSTREAM_MQTT"),
+        (ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version"), "FOOTSTREAM_MQTT_VERSION=3"),
+        (ReasonCode(PacketTypes.CONNACK, "Client identifier not valid"), "another FOOTSTREAM_MQTT_CLIENT"),
+    ],
+)
+def test_a_refusal_that_will_not_pass_ends_the_session_with_a_remedy(reason: ReasonCode, said: str) -> None:
+    ended: list[bool] = []
+    subscriber = Subscriber(Subscription(Address("h", 1, "", False)), lambda _: None, on_failure=lambda: ended.append(True))
+    subscriber._on_connect(subscriber.client, None, None, reason, None)  # type: ignore[arg-type]  # flags are not looked at
+    assert ended == [True] and subscriber.failure is not None and said in str(subscriber.failure)
+
+
+def test_a_session_taken_over_ends_with_a_line_and_a_busy_server_does_not() -> None:
+    lines: list[str] = []
+    subscriber = Subscriber(Subscription(Address("h", 1, "", False)), lambda _: None, say=lines.append)
+    busy = ReasonCode(PacketTypes.CONNACK, "Server busy")
+    for _ in range(3):
+        subscriber._on_connect(subscriber.client, None, None, busy, None)  # type: ignore[arg-type]  # flags are not looked at
+    assert subscriber.failure is None and len(lines) == 1, "one line per change of state"
+    subscriber._on_disconnect(subscriber.client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Session taken over"), None)
+    assert "another client uses the id 'footstream-bridge'" in str(subscriber.failure)
