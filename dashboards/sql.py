@@ -65,32 +65,41 @@ GROUP BY episode_id"""
 """Alert episodes of the last 90 days with their newest state."""
 
 
+STORE_NAMES = "(SELECT site, argMax(site_name, loaded_ms) AS site_name FROM sites GROUP BY site)"
+"""The newest name of every store in the registry."""
+
+
 def today(keys: str, minutes: str, buckets: str, only: str = "1=1") -> str:
     """In and out since midnight of the store, and on the same weekday last week up to the same time of the day.
 
     Sums the quarters of an hour (written at most every 10 s while open) up to the quarter before the current one, and the
     minutes after that, so the figure is as fresh as the minutes. Last week's current quarter counts by the part that has
-    passed. `share_today` is the measured share of the quarters so far. NULL: nothing was measured. `only`: condition on
-    the store.
+    passed. `share_today` is the measured share of the quarters so far; a quarter without a row (a dead door has none) is
+    missing once it is an hour old, because reports may be as long as that. NULL: nothing was measured. `only`: condition
+    on the store.
     """
     # Windows instead of a join: a join filters the scan of the buckets at run time, and the engine's query condition cache
     # (26.9) then remembers that filter's answer for the next query, which got nothing where there was something.
     edge = f"(toStartOfInterval({NOW}, INTERVAL 15 MINUTE) - INTERVAL 15 MINUTE)"
+    first = "argMin(offset_then, (fresh, NOT on_day, began))"  # the clock's offset at midnight: the day may have 23 or 25 hours
+    quarters = f"intDiv(toInt64(toUnixTimestamp({edge})) - 3600 - toUnixTimestamp(any(midnight)) + {first}, 900)"
+    missing = f"greatest(0, {quarters} - toInt64(countIf(on_day AND NOT fresh AND began < {edge} - INTERVAL 1 HOUR)))"
     return f"""SELECT {keys},
     sumOrNullIf(people_in, on_day) AS in_today,
     sumOrNullIf(people_out, on_day) AS out_today,
     round(sumOrNullIf(people_in * passed, NOT on_day)) AS in_before,
     round(sumOrNullIf(people_out * passed, NOT on_day)) AS out_before,
-    sumIf(measured, on_day) / nullIf(sumIf(expected, on_day), 0) AS share_today
+    sumIf(measured, on_day) / nullIf(sumIf(expected, on_day) + {missing} * argMax(expected, (expected > 0, began)), 0)
+        AS share_today
 FROM (
-    SELECT {keys}, people_in, people_out, measured, expected,
+    SELECT {keys}, people_in, people_out, measured, expected, fresh, began, carried AS offset_then,
         toDateTime(toUnixTimestamp({NOW}) + offset_s, 'UTC') AS wall,
         toStartOfDay(wall) AS midnight,
         if(fresh, at + toIntervalSecond(offset_s), at) AS wall_at,
         wall_at >= midnight AS on_day,
         least(1, (toUnixTimestamp(wall) - 604800 - toUnixTimestamp(wall_at)) / 900) AS passed
     FROM (
-        SELECT {keys}, at, people_in, people_out, measured, expected, fresh,
+        SELECT {keys}, at, people_in, people_out, measured, expected, fresh, began, carried,
             argMax(carried, began) OVER (PARTITION BY {keys}) AS offset_s,
             max(began) OVER (PARTITION BY {keys}) AS newest
         FROM (

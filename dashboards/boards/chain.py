@@ -1,10 +1,9 @@
 """All stores at a glance: who is full, who is busier than usual, where something is wrong."""
 
 from dashboards.board import Board, Field, Panel
-from dashboards.sql import DEVICES, EPISODES, NOW, OFF, stores_now
+from dashboards.sql import DEVICES, EPISODES, NOW, OFF, STORE_NAMES, stores_now
 
 _CHOSEN = "$__conditionalAll(site IN (${store:singlequote}), $store)"
-_STORE_NAMES = "(SELECT site, argMax(site_name, loaded_ms) AS site_name FROM sites GROUP BY site)"
 _SEVERITY = Field(
     "severity",
     "Severity",
@@ -56,7 +55,7 @@ _PEOPLE = Panel(
     kind="timeseries",
     sql=f"""SELECT $__timeInterval(minute) AS time, if(names.site_name = '', o.site, names.site_name) AS store,
     avg(estimate) AS estimate
-FROM occupancy AS o LEFT JOIN {_STORE_NAMES} AS names ON names.site = o.site
+FROM occupancy AS o LEFT JOIN {STORE_NAMES} AS names ON names.site = o.site
 WHERE $__conditionalAll(o.site IN (${{store:singlequote}}), $store) AND $__timeFilter(minute)
 GROUP BY time, store ORDER BY time, store""",
     fields=(
@@ -76,7 +75,7 @@ _ALERTS = Panel(
     kind="table",
     sql=f"""SELECT e.site AS site, if(names.site_name = '', e.site, names.site_name) AS store,
     severity, rule, subject, summary, since
-FROM ({EPISODES}) AS e LEFT JOIN {_STORE_NAMES} AS names ON names.site = e.site
+FROM ({EPISODES}) AS e LEFT JOIN {STORE_NAMES} AS names ON names.site = e.site
 WHERE state = 'firing' AND $__conditionalAll(e.site IN (${{store:singlequote}}), $store)
 ORDER BY indexOf(['critical', 'warning', 'info'], severity), since DESC LIMIT 100""",
     fields=(
@@ -101,7 +100,7 @@ _OFF = Panel(
     sql=f"""SELECT d.site AS site, if(names.site_name = '', d.site, names.site_name) AS store,
     if(name = '', device, name) AS sensor, device,
     if(last_ms > 0, toDateTime(intDiv(last_ms, 1000), 'UTC'), NULL) AS last_seen
-FROM ({DEVICES}) AS d LEFT JOIN {_STORE_NAMES} AS names ON names.site = d.site
+FROM ({DEVICES}) AS d LEFT JOIN {STORE_NAMES} AS names ON names.site = d.site
 WHERE {OFF} AND $__conditionalAll(d.site IN (${{store:singlequote}}), $store)
 ORDER BY store, sensor LIMIT 200""",
     fields=(
@@ -124,7 +123,7 @@ _UNUSUAL = Panel(
     sql=f"""SELECT a.site AS site, if(names.site_name = '', a.site, names.site_name) AS store, start, value, low, high, score
 FROM (SELECT site, start, argMax(value, position) AS value, argMax(low, position) AS low, argMax(high, position) AS high,
     argMax(score, position) AS score FROM anomalies WHERE $__timeFilter(start) AND start <= {NOW} GROUP BY site, start) AS a
-LEFT JOIN {_STORE_NAMES} AS names ON names.site = a.site
+LEFT JOIN {STORE_NAMES} AS names ON names.site = a.site
 WHERE score >= 0.95 AND $__conditionalAll(a.site IN (${{store:singlequote}}), $store)
 ORDER BY start DESC, score DESC LIMIT 100""",
     fields=(

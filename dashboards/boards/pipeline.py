@@ -5,7 +5,7 @@ the newest days of `observations`, so this board refreshes slowly and looks at a
 """
 
 from dashboards.board import Board, Field, Panel
-from dashboards.sql import DEVICES, NOW
+from dashboards.sql import DEVICES, NOW, STORE_NAMES
 
 _STORED = """SELECT topic, partition_no, position, toDateTime(intDiv(arrival_ms, 1000), 'UTC') AS arrived, 'stored' AS outcome
     FROM observations
@@ -115,10 +115,13 @@ _CLOCKS = Panel(
     description="Sensors by the difference between arrival and their own time at the last message; "
     "`arrival` means that their clock is not used.",
     kind="table",
-    sql=f"""SELECT site, if(name = '', device, name) AS sensor, clock_of AS clock, skew_s, messages, firmware, dialect
-FROM ({DEVICES}) WHERE last_ms > 0 ORDER BY clock_of = 'device', abs(skew_s) DESC, sensor LIMIT 100""",
+    sql=f"""SELECT d.site AS site, if(names.site_name = '', d.site, names.site_name) AS store,
+    if(name = '', device, name) AS sensor, clock_of AS clock, skew_s, messages, firmware, dialect
+FROM ({DEVICES}) AS d LEFT JOIN {STORE_NAMES} AS names ON names.site = d.site
+WHERE last_ms > 0 ORDER BY clock_of = 'device', abs(skew_s) DESC, sensor LIMIT 100""",
     fields=(
-        Field("site", "Store", "text", "label"),
+        Field("site", "Store id", "text", "key"),
+        Field("store", "Store", "text", "label"),
         Field("sensor", "Sensor", "text", "label"),
         Field("clock", "Clock used", "text", "label", states=(("device", "its own", "ok"), ("arrival", "arrival", "warn"))),
         Field("skew_s", "Arrival minus device time", "seconds"),

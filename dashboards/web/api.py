@@ -7,8 +7,10 @@ they answer 404, as stores do that do not exist.
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
 
 from dashboards.board import Board, boards
 from dashboards.macros import as_parameters
@@ -23,7 +25,15 @@ MOST_VIEWERS = 500
 From = Annotated[str | None, Query(alias="from", description="Epoch seconds or ISO 8601; a day before `to` when missing")]
 To = Annotated[str | None, Query(alias="to", description="Epoch seconds or ISO 8601; now when missing")]
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows at most")]
+Step = Annotated[str, Query(description="15m, 1h or 1d")]
+Store = Annotated[str, Path(description="Store id")]
 Only = Annotated[str | None, Query(description="Store id; all stores when missing")]
+
+
+class Refusal(BaseModel):
+    """Answer to a request that cannot be served."""
+
+    error: Annotated[str, Field(description="What is wrong, in words")]
 
 
 class Api:
@@ -93,7 +103,13 @@ def _iso_store(row: Row) -> Row:
 
 def router(api: Api, hub: Hub) -> APIRouter:
     """All routes under /api/v1."""
-    routes = APIRouter(prefix="/api/v1")
+    # The scheme is for the OpenAPI document: the guard does the checking. "4XX" stands in place of FastAPI's own 422.
+    bearer: Any = Depends(HTTPBearer(auto_error=False, description="Needed when the server runs with tokens"))
+    routes = APIRouter(
+        prefix="/api/v1",
+        dependencies=[bearer],
+        responses={"4XX": {"model": Refusal, "description": "Refused, with the reason"}},
+    )
     reader = Depends(api.guard.reader)
 
     @routes.get("/stores", tags=["stores"], summary="All stores now")
@@ -115,7 +131,7 @@ def router(api: Api, hub: Hub) -> APIRouter:
     _boards(routes, api, reader)
 
     @routes.get("/stores/{store:path}", tags=["stores"], summary="One store now")
-    def store(store: str, token: Token = reader) -> Response:
+    def store(store: Store, token: Token = reader) -> Response:
         return json_response(_iso_store(api.store(token, store)))
 
     return routes
@@ -133,11 +149,11 @@ def _series_route(routes: APIRouter, api: Api, reader: Any, series: Series) -> N
         return json_response({"store": store, **_cut(shown, limit, series.table.time)})
 
     def stepped(
-        store: str, start: From = None, end: To = None, limit: Limit = 2000, step: str = "15m", token: Token = reader
+        store: Store, start: From = None, end: To = None, limit: Limit = 2000, step: Step = "15m", token: Token = reader
     ) -> Response:
         return answer(token, store, start, end, limit, step)
 
-    def plain(store: str, start: From = None, end: To = None, limit: Limit = 2000, token: Token = reader) -> Response:
+    def plain(store: Store, start: From = None, end: To = None, limit: Limit = 2000, token: Token = reader) -> Response:
         return answer(token, store, start, end, limit, "")
 
     routes.add_api_route(

@@ -8,8 +8,8 @@ import pytest
 
 from dashboards.board import boards
 from dashboards.macros import as_grafana
-from tests.support.board_store import BoardStore
-from tests.support.seed import CHAIN, NEVER, SILENT, Seed, Shop
+from tests.support.board_store import BoardEngine, BoardStore
+from tests.support.seed import CHAIN, NEVER, SILENT, Seed, Shop, seed
 
 
 def panel_rows(
@@ -62,6 +62,29 @@ def test_lines_add_up_to_the_store(chain: Seed, chain_store: BoardStore) -> None
     assert len(lines) == 2
     expected = minutes_between(chain, shop.site, day_start(shop, chain.now), chain.now)
     assert (sum(r["in_today"] for r in lines), sum(r["out_today"] for r in lines)) == expected
+
+
+def test_a_door_without_reports_is_not_measured_from_then_on(board_engine: BoardEngine) -> None:
+    # |00:00 ........ 11:00| no rows of the side entrance, then none of the store |14:15 an hour before the newest quarter|
+    shop = CHAIN[0]
+    made = seed(shops=CHAIN[:2], days=2)
+    dead = int(day_start(shop, made.now).timestamp()) + 11 * 3600
+    for table, column, alone in (("line_buckets", "device", shop.doors[1][0]), ("site_buckets", "site", shop.site)):
+        kept = [tuple(r.values()) for r in made.dicts(table) if r[column] != alone or r["start"] < dead or r["step"] != "15m"]
+        made.rows[table][:] = kept
+    store = BoardStore(board_engine, made)
+    lines = panel_rows(store, "footstream-store", "lines", made.now, [shop.site], made.now - 3600)
+    assert {r["line_name"]: r["share_today"] for r in lines} == {"Main entrance": 1.0, "Side entrance": pytest.approx(44 / 57)}
+    (row,) = panel_rows(store, "footstream-chain", "stores", made.now, [shop.site], made.now - 3600)
+    assert row["share_today"] == pytest.approx(44 / 57)
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
+def test_a_day_of_23_or_25_hours_is_measured_whole(day: str, board_engine: BoardEngine) -> None:
+    made = seed(int(datetime.fromisoformat(f"{day}T13:42:20+00:00").timestamp()), CHAIN[:2], days=2)
+    store = BoardStore(board_engine, made)
+    lines = panel_rows(store, "footstream-store", "lines", made.now, [CHAIN[0].site], made.now - 3600)
+    assert [r["share_today"] for r in lines] == [1.0, 1.0]
 
 
 def test_the_sensors_that_are_off_are_the_silent_one_and_the_one_that_never_spoke(chain: Seed, chain_store: BoardStore) -> None:

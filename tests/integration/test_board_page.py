@@ -82,6 +82,8 @@ def test_all_stores_at_a_glance_show_the_seeded_figures(browser: Browser, board:
         expect(oslo.locator(".state")).to_contain_text("full")
         expect(oslo.locator(".alerts")).to_contain_text("1 alert")
         expect(cards.filter(has_text="Berlin Mitte").locator(".sensors")).to_contain_text("1 of 2 sensors off")
+        expect(cards.filter(has_text="New York").locator(".measured")).to_have_text("◆ 50% measured")
+        expect(oslo.locator(".measured")).to_be_hidden()
         expect(cards.filter(has_text="New York").locator(".clock")).to_have_text("09:42")
         expect(page.locator("[data-panel=off] tbody tr")).to_have_count(2)
         expect(page.locator("[data-panel=people] canvas")).to_be_visible()
@@ -168,8 +170,30 @@ def test_on_a_wall_all_stores_fit_one_screen(browser: Browser, board: Site, chai
         page.wait_for_selector("[data-loaded]")
         bottoms = page.locator(".card").evaluate_all("cards => cards.map(c => c.getBoundingClientRect().bottom)")
         assert max(bottoms) <= 1080
-        size = page.locator(".card .people").first.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
-        assert size >= 80
+        assert _height_of_figures(page) >= 80
+
+
+def _height_of_figures(page: Page) -> float:
+    return float(page.locator(".card .people").first.evaluate("e => e.getBoundingClientRect().height"))
+
+
+def test_on_a_wall_few_stores_are_larger_than_many(browser: Browser, small_store: BoardStore, chain: Seed) -> None:
+    with (
+        serving(small_store, Clock(chain.now)) as site,
+        page_of(browser, site, "/?wall", viewport={"width": 1920, "height": 1080}) as page,
+    ):
+        expect(page.locator(".card")).to_have_count(2)
+        page.wait_for_selector("[data-loaded]")
+        assert _height_of_figures(page) >= 150
+        assert no_sideways_scroll(page)
+
+
+def test_nobody_today_and_nobody_last_week_is_the_same(browser: Browser, board: Site) -> None:
+    with page_of(browser, board) as page:
+        words = page.evaluate(
+            "import('/static/format.js').then((m) => [[0, 0], [3, 0], [3, null], [96, 100]].map(([a, b]) => m.change(a, b)))"
+        )
+        assert [w and w["words"] for w in words] == ["same", "new", None, "−4%"]
 
 
 def test_the_keyboard_reaches_a_store_and_the_theme(browser: Browser, board: Site) -> None:
@@ -205,7 +229,7 @@ CONTRAST = """() => {
 }"""  # noqa: E501  # one expression of the page
 
 UNNAMED = """() => [...document.querySelectorAll("a, button, [role=img], [role=meter]")]
-  .filter((e) => !(e.innerText || "").trim() && !e.ariaLabel && !e.ariaValueText).length"""
+  .filter((e) => !(e.innerText || "").trim() && !e.ariaLabel).length"""
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])

@@ -99,6 +99,17 @@ def test_openapi_describes_every_column_and_the_pages_load_nothing_from_elsewher
         assert "://" not in page
 
 
+def test_openapi_says_how_to_send_a_token_and_what_a_refusal_looks_like(board: Site) -> None:
+    spec = board.get("/api/v1/openapi.json")[1]
+    assert [(s["type"], s["scheme"]) for s in spec["components"]["securitySchemes"].values()] == [("http", "bearer")]
+    for path, calls in spec["paths"].items():
+        if path.startswith("/api/"):
+            assert calls["get"]["security"], path
+            assert set(calls["get"]["responses"]) == {"200", "4XX"}, path
+    step = next(p for p in spec["paths"]["/api/v1/stores/{store}/buckets"]["get"]["parameters"] if p["name"] == "step")
+    assert step["description"] == "15m, 1h or 1d"
+
+
 def test_health_and_metrics_answer(board: Site) -> None:
     status, health = board.get("/health")
     assert (status, health["ok"], health["role"], health["age_s"]) == (200, True, "serve", 3.0)

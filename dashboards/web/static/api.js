@@ -2,7 +2,7 @@
 import { h } from "./dom.js";
 
 const typeOf = (schema) => schema.type || (schema.anyOf || []).map((s) => s.type).filter((t) => t !== "null").join(" or ") + ((schema.anyOf || []).some((s) => s.type === "null") ? ", may be null" : "");
-const table = (heads, rows) => h("div", { class: "scroll", tabindex: "0" }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, rows)));
+const table = (name, heads, rows) => h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, h("table", {}, h("thead", {}, h("tr", {}, heads.map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, rows)));
 
 function columns(spec, answer) {
   const name = (s) => ((s || {}).$ref || "").split("/").pop();
@@ -10,13 +10,13 @@ function columns(spec, answer) {
   const row = whole && whole.properties.rows && spec.components.schemas[name(whole.properties.rows.items)];
   if (!row) return null;
   const rows = Object.entries(row.properties).map(([key, s]) => h("tr", {}, h("th", { scope: "row" }, key), h("td", {}, typeOf(s)), h("td", {}, s.description || "")));
-  return h("details", {}, h("summary", {}, "Columns of a row"), table(["Column", "Type", "Meaning"], rows));
+  return h("details", {}, h("summary", {}, "Columns of a row"), table("Columns of a row", ["Column", "Type", "Meaning"], rows));
 }
 
 function route(spec, path, verb, call) {
   const parameters = (call.parameters || []).map((p) => h("tr", {}, h("th", { scope: "row" }, p.name), h("td", {}, typeOf(p.schema)), h("td", {}, p.required ? "needed" : p.schema.default === undefined ? "" : `default ${p.schema.default}`), h("td", {}, p.description || p.schema.description || "")));
   return h("section", { class: "panel" }, h("h2", {}, h("code", {}, `${verb.toUpperCase()} ${path}`)), h("p", {}, call.summary || ""), call.description && call.description !== call.summary ? h("p", { class: "hint" }, call.description) : null,
-    parameters.length ? table(["Parameter", "Type", "", "Meaning"], parameters) : null, columns(spec, call.responses["200"] || {}));
+    parameters.length ? table(`Parameters of ${path}`, ["Parameter", "Type", "", "Meaning"], parameters) : null, columns(spec, call.responses["200"] || {}));
 }
 
 const spec = await (await fetch("/api/v1/openapi.json")).json();

@@ -7,6 +7,7 @@ import { stale } from "./stores.js";
 
 const $ = (id) => document.getElementById(id);
 const state = { boards: [], stores: new Map(), skew: 0, read: 0, link: "connecting", trouble: false, view: null, stop: null, alerts: new Map() };
+const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const now = () => Date.now() / 1000 + state.skew;
 
 class View {
@@ -41,7 +42,7 @@ class View {
     const row = this.row();
     if (this.site && row && !this.zone) return open();
     for (const { panel, part } of this.parts) {
-      if (panel.kind === "stores") part.update(state.stores, now());
+      if (panel.kind === "stores") { if (state.read) part.update(state.stores, now()); }
       else if (panel.live && row) part.show(this._aged(row), now());
     }
     this._head();
@@ -59,7 +60,7 @@ class View {
       parts.push(`${timeOf(now(), row.zone, "date")} ${timeOf(now(), row.zone)} in the store (${row.zone})`);
       if (row.open !== null) parts.push(row.open ? "open" : "closed");
       if (row.last_seen !== null && stale(row, now())) parts.push(`⏸ newest data ${duration(now() - row.last_seen)} old`);
-    } else parts.push(this.site ? "this store has not reported" : this.board.description);
+    } else parts.push(this.site ? (state.read ? "this store has not reported" : "loading…") : `${this.board.description} Times are ${HERE}.`);
     say(this.sub, parts.join(" · "));
     this.element.classList.toggle("old", Boolean(this.site && row && stale(row, now())));
     const named = this.title.textContent;
@@ -191,7 +192,7 @@ async function start() {
   open();
   state.stop = follow("/api/v1/live", {
     event: heard,
-    state: (link) => { state.link = link; if (link === "refused") askToken(); else freshness(); },
+    state: (link) => { state.link = link; if (link === "open") state.trouble = false; if (link === "refused") askToken(); else freshness(); },
   });
 }
 

@@ -1,6 +1,6 @@
 // Time series with uPlot: values, 90 % band, capacity, last week. Line styles differ as well as colours.
 import { h, say } from "./dom.js";
-import { shown, timeOf } from "./format.js";
+import { percent, shown, timeOf } from "./format.js";
 
 const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6"];
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
@@ -84,19 +84,24 @@ export class Chart {
 
   _scheme() { return matchMedia("(prefers-color-scheme: light)").matches; }
 
-  _range() { this.plot.setScale("x", { min: this.answer.from, max: this.answer.to + 1 }); }
+  // The last bar stands to the right of its time.
+  _range() {
+    const last = this.panel.kind === "bars" ? (this.raw[0].at(-1) || 0) + this.answer.step_s : 0;
+    this.plot.setScale("x", { min: this.answer.from, max: Math.max(this.answer.to + 1, last) });
+  }
 
   _options(series, bars, many) {
-    const ink = css("--muted"), grid = css("--grid");
-    const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: `${this._font()}px system-ui, sans-serif` };
+    const ink = css("--muted"), grid = css("--grid"), size = this._font(), font = `${size}px system-ui, sans-serif`;
+    const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, font, labelFont: font, labelGap: 0, gap: 0.6 * size };
+    const value = this.panel.fields.find((f) => f.role === "value");
     const options = {
-      width: this.box.clientWidth || 300, height: this._height(), padding: [8, 22, 0, 0],
+      width: this.box.clientWidth || 300, height: this._height(), padding: [8, 2 * size, 0, 0],
       legend: { show: false }, cursor: { points: { size: 6 }, drag: { x: false, y: false } },
       tzDate: (t) => uPlot.tzDate(new Date(t * 1000), this.zone),
       scales: { x: { time: true, auto: false }, y: { range: (_, lo, hi) => [0, Math.max(hi * 1.08, 5)] } },
       axes: [
-        { ...axis, size: 28, space: 70, values: (_, ticks, __, ___, step) => ticks.map((t) => timeOf(t, this.zone, step >= 86400 ? "date" : "time")) },
-        { ...axis, size: 48, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? shown(t, this.panel.fields.find((f) => f.role === "value").unit, this.zone, this.now) : "")) },
+        { ...axis, size: 2.4 * size, space: 6 * size, values: (_, ticks, __, ___, step) => ticks.map((t) => timeOf(t, this.zone, step >= 86400 ? "date" : "time")) },
+        { ...axis, size: 3.4 * size, label: value.unit === "people" ? "people" : value.title.toLowerCase(), labelSize: 1.6 * size, values: (_, ticks) => ticks.map((t) => (Number.isInteger(t) ? shown(t, value.unit, this.zone, this.now) : "")) },
       ],
       series: [{}, ...series.map((s, i) => this._line(s, many ? series.length - 1 - i : i, bars, series))],
       bands: this._bands(series),
@@ -109,7 +114,7 @@ export class Chart {
     if (s.role === "low" || s.role === "high") return { label: s.title, stroke: "transparent", width: 0, points: { show: false } };
     if (s.role === "limit") return { label: s.title, stroke: css("--alarm"), width: 1.5, dash: [6, 4], points: { show: false } };
     if (s.role === "compare") {
-      return { label: s.title, stroke: css("--compare"), width: 2, dash: [5, 4], points: { show: false }, paths: bars ? uPlot.paths.stepped({ align: 1 }) : undefined };
+      return { label: s.title, stroke: css("--compare"), width: bars ? 1.5 : 2, dash: bars ? [] : [5, 4], points: { show: false }, paths: bars ? uPlot.paths.stepped({ align: 1 }) : undefined };
     }
     const values = all.filter((o) => o.role === "value").length;
     const colour = values > 1 ? css(PALETTE[index % PALETTE.length]) : css("--accent");
@@ -159,7 +164,7 @@ export class Chart {
       if (s.role === "high") return;
       const high = this.series.findIndex((o) => o.role === "high");
       const words = s.role === "low"
-        ? `${s.unit === "people" && this.panel.id === "usual" ? "usual range" : "90 % interval"} ${shown(value(n), s.unit, this.zone, this.now)}–${shown(high < 0 ? null : value(high), s.unit, this.zone, this.now)}`
+        ? `${s.unit === "people" && this.panel.id === "usual" ? "usual range" : `${percent(0.9)} interval`} ${shown(value(n), s.unit, this.zone, this.now)}–${shown(high < 0 ? null : value(high), s.unit, this.zone, this.now)}`
         : `${s.title} ${shown(value(n), s.unit, this.zone, this.now)}`;
       const swatch = h("i", { class: `swatch ${s.role}${this.panel.kind === "bars" && s.role === "value" ? " bar" : ""}` });
       if (palette && s.role === "value") swatch.style.setProperty("--swatch", `var(${PALETTE[n % PALETTE.length]})`);

@@ -2,6 +2,7 @@
 const NOTHING = "–";
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const cent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0 });
+const signed = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" });
 const clocks = new Map();
 
 export const number = (v) => (v === null || v === undefined ? NOTHING : whole.format(v));
@@ -49,14 +50,13 @@ export function shown(value, unit, zone, now) {
   return String(value);
 }
 
-// "+4 %" with a direction that does not need colour; null when there is nothing to compare with.
+// "+4%" with a direction that does not need colour; null when there is nothing to compare with.
 export function change(value, before) {
   if (value === null || value === undefined || before === null || before === undefined) return null;
-  if (!before) return value ? { words: "new", way: "up" } : null;
+  if (!before) return value ? { words: "new", way: "up" } : { words: "same", way: "same" };
   const share = value / before - 1;
   const same = Math.abs(share) < 0.005;
-  const words = `${same ? "±" : share < 0 ? "−" : "+"}${Math.abs(share * 100).toFixed(0)} %`;
-  return { words, way: same ? "same" : share > 0 ? "up" : "down" };
+  return { words: same ? "same" : signed.format(share).replace("-", "−"), way: same ? "same" : share > 0 ? "up" : "down" };
 }
 
 export function levelOf(value, field) {

@@ -2,7 +2,7 @@
 import { Chart } from "./chart.js";
 import { h, level, say } from "./dom.js";
 import { change, duration, levelOf, number, percent, shown } from "./format.js";
-import { Gauge, Stores, fullness, lastWeekday } from "./stores.js";
+import { COVERED, Gauge, Stores, fullness, lastWeekday, sure } from "./stores.js";
 
 // A tile of a store: its columns are a subset of the store's row on the stream.
 class Tile {
@@ -20,18 +20,21 @@ class Tile {
   show(row, now) {
     const zone = row.zone || undefined;
     say(this.number, shown(row[this.value.name], this.value.unit, zone, now));
-    say(this.of, this.limit && row[this.limit.name] ? `of ${number(row[this.limit.name])}` : this._title());
+    say(this.of, this.limit && row[this.limit.name] ? `of ${number(row[this.limit.name])}` : this._title(row[this.value.name]));
     level(this.number, this.limit ? fullness(row, this.gauge.field).level : levelOf(row[this.value.name], this.value));
     if (this.gauge) this.gauge.update(row);
     this._notes(row, zone, now);
   }
 
-  _title() { return this.value.title.toLowerCase(); }
+  _title(value) {
+    const words = this.value.title.toLowerCase();
+    return value === 1 && this.value.unit === "count" ? words.replace(/s$/, "") : words;
+  }
 
   _notes(row, zone, now) {
     const parts = [];
     const low = this.panel.fields.find((f) => f.role === "low"), high = this.panel.fields.find((f) => f.role === "high");
-    if (low && high && row[low.name] !== null) parts.push([`90 % sure: ${number(row[low.name])} to ${number(row[high.name])}`, "ok"]);
+    if (low && high && row[low.name] !== null) parts.push([sure(row), "ok"]);
     for (const field of this.panel.fields.slice(1)) {
       const value = row[field.name];
       if (field.role === "compare") {
@@ -51,7 +54,7 @@ class Tile {
     if (field.name === "share") return value === null ? null : [fullness(row, field).words, found];
     if (field.name === "sensors_off") return [value ? `◆ ${value} of ${row.sensors} sensors off` : `all ${row.sensors} sensors report`, found];
     if (field.unit === "seconds") return value === null ? ["no data yet", "warn"] : [`data ${duration(value)} old`, found];
-    if (field.unit === "share") return value === null ? null : [`${percent(value)} measured`, value < 0.95 ? "warn" : "ok"];
+    if (field.unit === "share") return value === null ? null : [`${percent(value)} measured`, value < COVERED ? "warn" : "ok"];
     return [`${field.title.toLowerCase()} ${shown(value, field.unit)}`, found];
   }
 }
@@ -76,7 +79,7 @@ class Table {
     this.element = h("div", {}, this.none, this.scroll);
   }
 
-  _kind(field) { return ["people", "count", "share", "score", "seconds"].includes(field.unit) && field.role !== "label" ? "figure" : "words"; }
+  _kind(field) { return field.unit === "time" ? "moment" : ["people", "count", "share", "score", "seconds"].includes(field.unit) && field.role !== "label" ? "figure" : "words"; }
 
   update(answer, now) {
     const rows = answer.columns[this.fields[0].name].length;
@@ -97,7 +100,7 @@ class Table {
     const marks = { alarm: "▲ ", warn: "◆ ", off: "○ ", ok: "● " };
     const found = state ? state[2] : levelOf(value, field);
     if (state) words = marks[state[2]] + words;
-    if (field.unit === "time" && value !== null) words += ` · ${duration(now - value)} ago`;
+    if (field.unit === "time" && value !== null) words += ` · ${`${duration(now - value)} ago`.replaceAll(" ", "\u00a0")}`;
     const site = (field.name === "store" || field.name === "site") && columns.site ? columns.site[i] : null;
     const content = site ? h("a", { href: `#/store/${encodeURIComponent(site)}` }, words) : words;
     return h(n === 0 ? "th" : "td", { class: `${this._kind(field)}${state ? " stated" : ""}`, "data-level": found === "none" ? null : found, scope: n === 0 ? "row" : null, "data-role": field.role }, content);

@@ -20,6 +20,11 @@ export function fullness(row, field) {
   return { level: "ok", words: row.open === false ? `closed · ${words}` : words };
 }
 
+export const sure = (row) => `${percent(0.9)} sure: ${number(row.low)} to ${number(row.high)}`;
+
+// Below this share of the doors' time, sums are not to be compared without saying so.
+export const COVERED = 0.95;
+
 export const stale = (row, now) => row.last_seen !== null && now - row.last_seen > STALE_S;
 
 // Bar of people against capacity, with the interval as a bracket; the scale ends at the capacity or at the interval.
@@ -30,7 +35,7 @@ export class Gauge {
     this.whisker = h("div", { class: "whisker" });
     this.marks = [field.warn, field.alarm].map(() => h("div", { class: "mark" }));
     this.edge = h("div", { class: "edge" });
-    this.element = h("div", { class: "gauge", role: "meter", "aria-valuemin": "0" }, this.fill, this.whisker, this.marks, this.edge);
+    this.element = h("div", { class: "gauge", role: "meter", "aria-label": "People against capacity", "aria-valuemin": "0" }, this.fill, this.whisker, this.marks, this.edge);
   }
 
   update(row) {
@@ -67,7 +72,7 @@ class Card {
       this.gauge.element,
       text("interval", "p"),
       h("dl", {}, h("div", {}, h("dt", {}, "In today"), h("dd", {}, text("ins", "b"), text("insChange"))), h("div", {}, h("dt", {}, "Out today"), h("dd", {}, text("outs", "b"), text("outsChange")))),
-      h("p", { class: "feet" }, text("alerts"), text("sensors"), text("age")));
+      h("p", { class: "feet" }, text("alerts"), text("sensors"), text("measured"), text("age")));
   }
 
   update(row, now) {
@@ -79,7 +84,7 @@ class Card {
     level(this.state, full.level);
     say(this.people, number(row.estimate));
     say(this.of, row.capacity ? `of ${number(row.capacity)}` : "people");
-    say(this.interval, row.estimate === null ? "nothing measured in the last hours" : `90 % sure: ${number(row.low)} to ${number(row.high)}${row.over !== null && row.over >= 0.05 ? ` · full with ${percent(row.over)}` : ""}`);
+    say(this.interval, row.estimate === null ? "nothing measured in the last hours" : `${sure(row)}${row.over !== null && row.over >= 0.05 ? ` · ${percent(row.over)} chance it is full` : ""}`);
     this.gauge.update(row);
     say(this.ins, number(row.in_today));
     say(this.outs, number(row.out_today));
@@ -89,6 +94,9 @@ class Card {
     level(this.alerts, row.alerts ? (row.worst === "critical" ? "alarm" : "warn") : "ok");
     say(this.sensors, row.sensors_off ? `◆ ${row.sensors_off} of ${row.sensors} sensors off` : `${row.sensors} ${row.sensors === 1 ? "sensor" : "sensors"} on`);
     level(this.sensors, row.sensors_off ? "warn" : "ok");
+    say(this.measured, `◆ ${percent(row.share_today)} measured`);
+    level(this.measured, "warn");
+    this.measured.hidden = row.share_today === null || row.share_today >= COVERED;
     this.tick(now);
   }
 
@@ -105,20 +113,24 @@ export class Stores {
   constructor(panel) {
     this.panel = panel;
     this.cards = new Map();
-    this.sums = h("p", { class: "sums" });
+    this.sums = h("p", { class: "sums" }, "Loading…");
     this.list = h("ul", { class: "cards" });
     this.element = h("div", {}, this.sums, this.list);
     this.observer = new ResizeObserver(() => this._balance());
     this.observer.observe(this.list);
   }
 
-  // Rows of equal length: five cards stand as three and two, not as four and one.
+  // Rows of equal length: five cards stand as three and two, not as four and one. On a wall the cards are as large as the
+  // screen allows: a card wants 26 by 21 rem there.
   _balance() {
-    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const fit = Math.max(1, Math.floor((this.list.clientWidth + 0.8 * rem) / (20.3 * rem)));
-    const rows = Math.max(1, Math.ceil(this.cards.size / fit));
-    this.list.style.setProperty("--columns", Math.max(1, Math.ceil(this.cards.size / rows)));
-    this.list.style.setProperty("--rows", rows);
+    const root = document.documentElement, rem = parseFloat(getComputedStyle(root).fontSize);
+    const count = this.cards.size || 1, wide = this.list.clientWidth / rem + 0.8, high = innerHeight / rem - 6.6;
+    const scale = (n) => Math.min(wide / n / 26.8, high / Math.ceil(count / n) / 21.8);
+    const fit = Math.max(1, Math.floor(wide / 20.3));
+    let columns = Math.ceil(count / Math.ceil(count / fit));
+    if (root.classList.contains("wall")) for (let n = (columns = 1); n <= count; n++) if (scale(n) > scale(columns)) columns = n;
+    this.list.style.setProperty("--columns", columns);
+    this.list.style.setProperty("--scale", Math.max(0.7, scale(columns)).toFixed(3));
   }
 
   update(stores, now) {
