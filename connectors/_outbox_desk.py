@@ -80,6 +80,8 @@ class Desk:
 
     def acknowledge(self, fingerprint: str, author: str, now_ms: int, until_ms: int | None = None) -> None:
         """Somebody looks after it: no reminders for this episode, or none until `until_ms`."""
+        if until_ms is not None and until_ms <= now_ms:
+            raise OutboxError("acknowledge: its end must lie in the future")
         with self._file.transaction() as db:
             changed = db.execute(
                 "UPDATE alert SET acked_by = ?, acked_ms = ?, acked_until_ms = ?, version = version + 1"

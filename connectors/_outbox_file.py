@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 BUSY_S = 10.0
 
 _SCHEMA = """
@@ -25,8 +25,9 @@ CREATE TABLE outbox (
     dedup_key TEXT NOT NULL, what TEXT NOT NULL, transition_id TEXT NOT NULL, repeat INTEGER NOT NULL DEFAULT 0,
     grp TEXT NOT NULL, text TEXT NOT NULL DEFAULT '', created_ms INTEGER NOT NULL,
     hold_ms INTEGER NOT NULL, retry_ms INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL DEFAULT 'waiting',
-    attempts INTEGER NOT NULL DEFAULT 0, doubt INTEGER NOT NULL DEFAULT 0, plain INTEGER NOT NULL DEFAULT 0,
-    silence INTEGER, digest INTEGER, lease TEXT, lease_ms INTEGER, ended_ms INTEGER, detail TEXT NOT NULL DEFAULT '');
+    attempts INTEGER NOT NULL DEFAULT 0, refusals INTEGER NOT NULL DEFAULT 0, doubt INTEGER NOT NULL DEFAULT 0,
+    plain INTEGER NOT NULL DEFAULT 0, silence INTEGER, digest INTEGER, lease TEXT, lease_ms INTEGER, ended_ms INTEGER,
+    detail TEXT NOT NULL DEFAULT '');
 CREATE INDEX outbox_open ON outbox (receiver, seq) WHERE state IN ('waiting', 'leased');
 CREATE INDEX outbox_key ON outbox (receiver, dedup_key, seq) WHERE state IN ('waiting', 'leased');
 CREATE INDEX outbox_digest ON outbox (receiver, digest) WHERE state = 'digest';
@@ -82,6 +83,9 @@ class OutboxFile:
             if version == 0:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     db.execute(statement)
+            if version == 1:
+                db.execute("ALTER TABLE outbox ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0")
+            if version < VERSION:
                 db.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager

@@ -24,6 +24,9 @@ BREAKER = 5
 """Straight failures after which only one message is tried."""
 EXPIRY_MS, GONE_MS = DAY, 5 * DAY
 RETRY_AFTER_MS = HOUR
+WISHES = 5
+"""Tries of a message for which the receiver's wish to wait stands above the schedule, and is no failure. Beyond them, "again in
+0 seconds" would be a loop without end."""
 _OPEN = "o.receiver = ? AND o.state IN ('waiting', 'leased')"
 _HEAD = (
     "NOT EXISTS (SELECT 1 FROM outbox p WHERE p.receiver = o.receiver AND p.dedup_key = o.dedup_key AND p.seq < o.seq"
@@ -41,14 +44,21 @@ def gap_ms(tries: int) -> int:
     return 5 * MINUTE if tries <= len(_FIRST) + 25 else 30 * MINUTE
 
 
+def _wish(after_ms: int) -> int:
+    """A receiver's wish to wait, within reason."""
+    return min(max(after_ms, SECOND), RETRY_AFTER_MS)
+
+
 @dataclass(frozen=True)
 class Lease:
-    """One attempt. `tries`: attempts with this message, this one included. `rows`: its places in the outbox."""
+    """One attempt. `tries`: attempts with this message, this one included. `refusals`: how often the receiver has refused it.
+    `rows`: its places in the outbox."""
 
     token: str
     receiver: str
     notice: Notice
     tries: int
+    refusals: int
     rows: tuple[int, ...]
 
 
@@ -94,18 +104,29 @@ class Post:
                 )
 
     def retry(
-        self, lease: Lease, now_ms: int, detail: str, *, doubt: bool = False, after_ms: int | None = None, plain: bool = False
+        self,
+        lease: Lease,
+        now_ms: int,
+        detail: str,
+        *,
+        doubt: bool = False,
+        after_ms: int | None = None,
+        plain: bool = False,
+        refused: bool = False,
     ) -> str | None:
         """Not now: again by the schedule, or after the receiver's own wish (at most an hour), or in the plain form at once.
+        `refused`: counted in `Lease.refusals`.
 
         Returns a reason when the receiver has now failed for five days and was disabled.
         """
         with self._file.transaction() as db:
             rows = self._end(db, lease, now_ms, "doubtful" if doubt else "failed", detail)
             at = now_ms + self._wait(lease.tries, after_ms)
+            if refused:
+                db.execute("UPDATE outbox SET refusals = refusals + 1 WHERE lease = ? AND state = 'leased'", (lease.token,))
             for row in rows:
                 self._again(db, row, now_ms if plain else at, doubt, plain, detail, now_ms)
-            return None if plain or not rows else self._failed(db, now_ms, after_ms)
+            return None if plain or not rows else self._failed(db, now_ms, lease.tries, after_ms)
 
     def give_up(self, lease: Lease, now_ms: int, reason: str, disable: bool = False) -> str | None:
         """Never: the rows are kept as dead. Returns the reason when the receiver was disabled."""
@@ -197,14 +218,14 @@ class Post:
 
     def _leased(self, db: sqlite3.Connection, rows: list[sqlite3.Row], now_ms: int) -> Lease:
         token = f"{self._rng.getrandbits(64):016x}"
-        tries = max(row["attempts"] for row in rows) + 1
+        tries, refusals = max(row["attempts"] for row in rows) + 1, max(row["refusals"] for row in rows)
         for row in rows:
             db.execute(
                 "UPDATE outbox SET state = 'leased', attempts = attempts + 1, lease = ?, lease_ms = ? WHERE seq = ?",
                 (token, now_ms + LEASE_MS, row["seq"]),
             )
             db.execute("INSERT INTO attempt (lease, outbox_seq, started_ms) VALUES (?, ?, ?)", (token, row["seq"], now_ms))
-        return Lease(token, self._name, notice_of(db, self._name, rows), tries, tuple(row["seq"] for row in rows))
+        return Lease(token, self._name, notice_of(db, self._name, rows), tries, refusals, tuple(row["seq"] for row in rows))
 
     def _end(self, db: sqlite3.Connection, lease: Lease, now_ms: int, outcome: str, detail: str) -> list[sqlite3.Row]:
         """Close the attempt; the rows that this lease still holds (none when it ran out meanwhile)."""
@@ -255,7 +276,7 @@ class Post:
         alert_row = row["what"] in ("firing", "resolved", "repeat")
         if doubt and row["what"] == "firing" and (newer or now_ms - row["created_ms"] > EXPIRY_MS):
             maybe_told(db, row, now_ms)
-        if self._target.latest and newer and alert_row:
+        if newer and (row["what"] == "repeat" or (self._target.latest and alert_row)):
             seen = doubt or row["what"] != "firing" or told_firing(db, self._name, row["dedup_key"])
             self._finish(db, row, "superseded" if seen else "digest", now_ms, detail)
         elif now_ms - row["created_ms"] > EXPIRY_MS and (newer or not alert_row):
@@ -273,18 +294,20 @@ class Post:
             )
 
     def _wait(self, tries: int, after_ms: int | None) -> int:
-        if after_ms is not None:
-            return min(after_ms, RETRY_AFTER_MS)
-        return round(gap_ms(tries) * self._rng.uniform(1 - JITTER, 1 + JITTER))
+        """Until the message goes again: as the receiver wishes, else by the schedule; after some tries the longer of both."""
+        if after_ms is None:
+            return round(gap_ms(tries) * self._rng.uniform(1 - JITTER, 1 + JITTER))
+        return _wish(after_ms) if tries <= WISHES else max(_wish(after_ms), self._wait(tries - WISHES, None))
 
-    def _failed(self, db: sqlite3.Connection, now_ms: int, after_ms: int | None) -> str | None:
-        """Count a failure of the receiver. Being asked to wait is no failure: it holds up everything for that long."""
+    def _failed(self, db: sqlite3.Connection, now_ms: int, tries: int, after_ms: int | None) -> str | None:
+        """Count a failure of the receiver. Being asked to wait is none at first: it holds up everything for that long."""
         receiver = self._receiver(db)
-        if after_ms is not None:
-            db.execute("UPDATE receiver SET next_ms = ? WHERE name = ?", (now_ms + self._wait(1, after_ms), self._name))
+        held = 0 if after_ms is None else _wish(after_ms)
+        if held and tries <= WISHES:
+            db.execute("UPDATE receiver SET next_ms = ? WHERE name = ?", (now_ms + held, self._name))
             return None
         failures, since = receiver["failures"] + 1, receiver["failing_since_ms"] or now_ms
-        pause = self._wait(failures, None) if failures >= BREAKER else self._target.gap_ms
+        pause = max(held, self._wait(failures, None) if failures >= BREAKER else self._target.gap_ms)
         db.execute(
             "UPDATE receiver SET failures = ?, failing_since_ms = ?, next_ms = ? WHERE name = ?",
             (failures, since, now_ms + pause, self._name),

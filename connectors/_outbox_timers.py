@@ -19,11 +19,16 @@ def add_repeats(db: sqlite3.Connection, target: Target, now_ms: int) -> None:
     for told in due:
         alert = db.execute("SELECT * FROM alert WHERE fingerprint = ?", (told["fingerprint"],)).fetchone()
         still = alert is not None and alert["kind"] == "firing" and alert["episode_id"] == told["episode_id"]
-        if still and not open_rows(db, target.name, told["fingerprint"]):
+        if still and _reminds(alert, told) and not open_rows(db, target.name, told["fingerprint"]):
             _add_repeat(db, target, told, now_ms)
         db.execute(
             "UPDATE told SET repeat_ms = NULL WHERE receiver = ? AND fingerprint = ?", (target.name, told["fingerprint"])
         )
+
+
+def _reminds(alert: sqlite3.Row, told: sqlite3.Row) -> bool:
+    """The end of an acknowledgement makes no reminder that there would not have been without it."""
+    return alert["severity"] in REPEAT_MS and told["repeats"] < REPEATS
 
 
 def _add_repeat(db: sqlite3.Connection, target: Target, told: sqlite3.Row, now_ms: int) -> None:

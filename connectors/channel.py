@@ -54,13 +54,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer of the receiver. Header names in lower case. `tries`: attempts with this message so far, this one included;
-    `plain`: the message had its plain form; `now_s`: epoch seconds."""
+    """An answer of the receiver. Header names in lower case. `refusals`: how often this message was refused before (`Retry`
+    with `refused`); `plain`: the message had its plain form; `now_s`: epoch seconds."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    tries: int
+    refusals: int
     plain: bool
     now_s: int
 
@@ -72,11 +72,13 @@ class Sent:
 
 @dataclass(frozen=True)
 class Retry:
-    """Not now. `after_s`: the receiver's own wish. `plain`: once more, in the plain form, at once. `detail` goes to the log."""
+    """Not now. `after_s`: the receiver's own wish. `plain`: once more, in the plain form, at once. `refused`: the answer will
+    hardly change; the channel is told how many of them there were. `detail` goes to the log."""
 
     detail: str
     after_s: float | None = None
     plain: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True)

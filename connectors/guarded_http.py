@@ -4,7 +4,7 @@ Delivery: one attempt, no retry, no redirect, no proxy. Three endings: an answer
 `Doubtful` (it may have it: the request went out and no answer came back). What is lost: nothing that is not said.
 
 Guard: https on 443 or 8443, no credentials in the URL, no IP address as host; the name is resolved once, every address that
-comes back must be public, and the connection goes to a checked address (a second DNS answer is never asked for).
+comes back must be public, and the connection goes to the checked addresses (a second DNS answer is never asked for).
 `allow_private`, the operator's switch for one receiver, adds http, any port, IP hosts, loopback and private networks, but
 never link-local (cloud metadata), multicast or translated addresses. At most 4 kB of an answer are read, in at most
 `deadline_s` for the whole exchange.
@@ -13,7 +13,7 @@ never link-local (cloud metadata), multicast or translated addresses. At most 4 
 import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPException
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ from urllib3.util import Url, parse_url
 DEADLINE_S = 15.0
 ANSWER_BYTES = 4096
 PORTS = (443, 8443)
+ADDRESSES = 3
+"""Addresses of one host that are tried, within the same time."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -125,11 +127,12 @@ def post(
     parsed = parse_url(url)
     host = str(parsed.host).strip("[]")
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
-    address = _checked(host, port, allow_private, resolver)
-    connection = _connection(parsed, host, address, port, deadline_s, ca_file)
+    addresses = _checked(host, port, allow_private, resolver)
     with _Deadline(deadline_s) as deadline:
+        each_s = deadline_s / len(addresses)
+        connection = _connected([_connection(parsed, host, a, port, each_s, ca_file) for a in addresses], host)
         try:
-            _connect(connection, host)
+            connection.timeout = deadline_s
             deadline.watch(connection)
             return _exchange(connection, parsed, body, headers, deadline)
         finally:
@@ -142,8 +145,8 @@ def _address(host: str) -> Address | None:
     return None
 
 
-def _checked(host: str, port: int, allow_private: bool, resolver: Resolve) -> str:
-    """The first of the addresses, after all of them were found harmless."""
+def _checked(host: str, port: int, allow_private: bool, resolver: Resolve) -> list[str]:
+    """The first few of the addresses, after all of them were found harmless."""
     try:
         found = resolver(host, port)
     except (OSError, UnicodeError) as error:
@@ -154,7 +157,7 @@ def _checked(host: str, port: int, allow_private: bool, resolver: Resolve) -> st
             raise Refused(f"host {host!r} resolves to an address that is not public")
     if not found:
         raise NotSent(f"host {host!r} has no address")
-    return found[0]
+    return list(dict.fromkeys(found))[:ADDRESSES]
 
 
 def _connection(parsed: Url, host: str, address: str, port: int, deadline_s: float, ca_file: str | None) -> HTTPConnection:
@@ -171,11 +174,17 @@ def _connection(parsed: Url, host: str, address: str, port: int, deadline_s: flo
     )
 
 
-def _connect(connection: HTTPConnection, host: str) -> None:
-    try:
-        connection.connect()
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: the certificate is for another name
-        raise NotSent(f"cannot connect to {host!r}: {_why(error)}") from None
+def _connected(connections: Sequence[HTTPConnection], host: str) -> HTTPConnection:
+    """The first one that can be made: `localhost` is ::1 and 127.0.0.1, and a server may listen on one of them only."""
+    why = ""
+    for connection in connections:
+        try:
+            connection.connect()
+            return connection
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # ValueError: the certificate is for another name
+            connection.close()
+            why = why or _why(error)
+    raise NotSent(f"cannot connect to {host!r}: {why}")
 
 
 def _exchange(

@@ -79,7 +79,8 @@ class Intake:
             self.outcomes[outcome] += number
 
     def adopt(self, now_ms: int) -> None:
-        """Tell receivers of open alerts that they were not told: new ones, those that were away, those enabled again."""
+        """Tell receivers what they were not told, of open alerts and of those that have closed since: new receivers, those that
+        were away, those enabled again."""
         with self._file.transaction() as db:
             for target in self._targets:
                 db.execute("INSERT OR IGNORE INTO receiver (name) VALUES (?)", (target.name,))
@@ -92,6 +93,11 @@ class Intake:
         """`adopt`, when a person has enabled a receiver meanwhile."""
         if self._file.db.execute("SELECT 1 FROM receiver WHERE adopt AND disabled IS NULL").fetchone() is not None:
             self.adopt(now_ms)
+
+    def begin_anew(self, topic: str, positions: Mapping[int, int]) -> None:
+        """Read these partitions from there, also backwards: their log is another one now. What was taken stays known."""
+        with self._file.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)", [(topic, *at) for at in positions.items()])
 
     def _move(self, db: sqlite3.Connection, topic: str, positions: Mapping[int, int]) -> None:
         db.executemany(
@@ -125,7 +131,7 @@ class Intake:
                 supersede(db, row, told_anyway=False, now_ms=now_ms)
         self._add(db, target, t, now_ms)
 
-    def _resolved(self, db: sqlite3.Connection, target: Target, t: Transition, now_ms: int) -> None:
+    def _resolved(self, db: sqlite3.Connection, target: Target, t: Transition, now_ms: int, again: bool = False) -> None:
         """A row for those who were told or may have been; a firing that nobody was told of goes to the digest."""
         if _disabled(db, target.name):
             return
@@ -138,7 +144,7 @@ class Intake:
                 supersede(db, row, told, now_ms)
             waits |= row["what"] == "firing" and not collapse
         if told or waits:
-            self._add(db, target, t, now_ms)
+            self._add(db, target, t, now_ms, again)
 
     def _add(self, db: sqlite3.Connection, target: Target, t: Transition, now_ms: int, again: bool = False) -> None:
         group = f"{t.site}|{t.family}|{t.severity}" if target.groups else t.fingerprint
@@ -170,6 +176,8 @@ class Intake:
 
     def _adopt(self, db: sqlite3.Connection, target: Target, now_ms: int, again: bool) -> None:
         """`again`: also what this receiver was given up for."""
+        for missed in self._missed(db, target):
+            self._resolved(db, target, missed, now_ms, again)
         for alert in db.execute("SELECT * FROM alert WHERE kind = 'firing' AND NOT backfilled").fetchall():
             t = transition_of(db, alert["transition_id"])
             told = db.execute(
@@ -178,6 +186,18 @@ class Intake:
             ).fetchone()
             if told is None and target.wants(t) and not open_rows(db, target.name, t.fingerprint):
                 self._add(db, target, t, now_ms, again)
+
+    def _missed(self, db: sqlite3.Connection, target: Target) -> list[Transition]:
+        """Alerts that closed while the receiver took no part, of which it knows the firing or has it waiting."""
+        closed = db.execute(
+            "SELECT a.transition_id FROM alert a WHERE a.kind = 'resolved' AND ("
+            " EXISTS (SELECT 1 FROM told WHERE receiver = ?1 AND fingerprint = a.fingerprint AND kind = 'firing') OR EXISTS"
+            " (SELECT 1 FROM outbox WHERE receiver = ?1 AND dedup_key = a.fingerprint AND state IN ('waiting', 'leased')))"
+            " AND NOT EXISTS (SELECT 1 FROM outbox WHERE receiver = ?1 AND dedup_key = a.fingerprint AND"
+            " what = 'resolved' AND transition_id = a.transition_id AND state IN ('waiting', 'leased'))",
+            (target.name,),
+        )
+        return [transition_of(db, row["transition_id"]) for row in closed.fetchall()]
 
 
 def _set_alert(db: sqlite3.Connection, t: Transition) -> None:

@@ -8,6 +8,7 @@ came from devices or people are escaped (`&`, `<`, `>`), so that no `<!channel>`
 blocks, the same message goes once more as plain text. The webhook's URL is a secret.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,8 @@ HEADER, SECTION, TEXT, BLOCKS, LISTED = 150, 3000, 35_000, 50, 20
 _SIGN = {"critical": "🔴", "warning": "🟠", "info": "🔵"}
 _WORD = {"firing": "Alert", "resolved": "Resolved", "repeat": "Still open"}
 _GONE = (403, 404, 410)
+_WORDS = re.compile(r"[a-z_]{1,60}")
+"""What Slack answers. A proxy in between may repeat the URL, and that is a secret."""
 
 
 class _Slack:
@@ -53,7 +56,7 @@ class _Slack:
         word = reply.body[:100].decode("utf-8", "replace").strip()
         if reply.status == 200 and word == "ok":
             return Sent()
-        said = f"{reply.status} {cut(word, 60)}"
+        said = f"{reply.status} {word}" if _WORDS.fullmatch(word) else f"{reply.status}, in words that are not Slack's"
         if reply.status == 429:
             return Retry(said, retry_after(reply) or 1.0)
         if reply.status == 400:

@@ -37,7 +37,9 @@ from schemas.alerts import Transition
 
 BODY_BYTES = 20_000
 LISTED = 20
-TRIES = 3  # for an answer that will hardly change
+TRIES = 3
+"""Answers that will hardly change before a message is given up. An outage before them does not count: a receiver that comes
+back may say 404 for a moment."""
 _TYPE = {"firing": "alert.firing", "resolved": "alert.resolved", "repeat": "alert.repeated"}
 
 
@@ -83,7 +85,7 @@ class _Webhook:
             return GiveUp(said, disable=True)
         if reply.status in (408, 425, 429) or reply.status >= 500:
             return Retry(said, retry_after(reply))
-        return GiveUp(said) if reply.tries >= TRIES else Retry(said, retry_after(reply))
+        return GiveUp(said) if reply.refusals + 1 >= TRIES else Retry(said, retry_after(reply), refused=True)
 
 
 class _Kind:

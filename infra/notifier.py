@@ -64,7 +64,7 @@ class Sender:
         self, file: OutboxFile, receiver: Receiver, post: Post, clock: Callable[[], int] = wall_ms, send: Deliver = deliver
     ) -> None:
         self._file, self._receiver, self._post, self._clock, self._send = file, receiver, post, clock, send
-        self.name = receiver.name
+        self.name, self._complaint = receiver.name, ""
         self.outcomes: dict[str, int] = dict.fromkeys(("sent", "retry", "doubt", "given_up"), 0)
 
     def recover(self) -> int:
@@ -94,33 +94,44 @@ class Sender:
         try:
             answer = self._send(self._receiver, request)
         except (Refused, NotSent) as error:
+            self._complain(str(error))
             self._ended("retry", self._post.retry(lease, self._clock(), str(error)))
             return
         except Doubtful as error:
+            self._complain(str(error))
             self._ended("doubt", self._post.retry(lease, self._clock(), str(error), doubt=True))
             return
         except Exception as error:  # a fault of the HTTP library is one failed attempt, not the end of this receiver's thread
             why = f"unexpected {type(error).__name__}"
+            self._complain(why)
             self._ended("doubt", self._post.retry(lease, self._clock(), why, doubt=True))
             return
         self._answered(lease, answer)
 
     def _answered(self, lease: Lease, answer: Answer) -> None:
         now = self._clock()
-        reply = Reply(answer.status, answer.headers, answer.body, lease.tries, lease.notice.plain, now // 1000)
+        reply = Reply(answer.status, answer.headers, answer.body, lease.refusals, lease.notice.plain, now // 1000)
         verdict = self._receiver.channel.judge(reply)
         if isinstance(verdict, Sent):
             self._post.sent(lease, now)
+            self._complain("")
             self._ended("sent", None)
         elif isinstance(verdict, GiveUp):
             say(f"receiver {self.name}: a message was given up: {verdict.reason}")
             self._ended("given_up", self._post.give_up(lease, now, verdict.reason, verdict.disable))
         else:
+            self._complain(verdict.detail)
             self._ended("retry", self._retried(lease, verdict, now))
 
     def _retried(self, lease: Lease, verdict: Retry, now: int) -> str | None:
         after = None if verdict.after_s is None else round(verdict.after_s * 1000)
-        return self._post.retry(lease, now, verdict.detail, after_ms=after, plain=verdict.plain)
+        return self._post.retry(lease, now, verdict.detail, after_ms=after, plain=verdict.plain, refused=verdict.refused)
+
+    def _complain(self, why: str) -> None:
+        """Say why a receiver takes nothing, once for each reason, and when it takes messages again."""
+        if why != self._complaint:
+            say(f"receiver {self.name}: {f'{why}; its messages wait and go again' if why else 'takes messages again'}")
+        self._complaint = why
 
     def _ended(self, outcome: str, disabled: str | None) -> None:
         self.outcomes[outcome] += 1
@@ -183,9 +194,9 @@ class Notifier:
             self._well("log")
             return sum(len(batch.positions) for batch in batches)
         except PositionGone as error:
-            say(f"{error}; going on with what the store knows")
+            self._ill("log", f"{error}; going on with what the store knows")
             self._close_reader()
-            self._skip_gap()
+            self._past_the_gap()
         except (LogError, OutboxError) as error:
             self._ill("log", str(error))
             self._close_reader()
@@ -226,19 +237,23 @@ class Notifier:
 
     def health(self) -> dict[str, Any]:
         """What the role says of itself."""
-        with self._desk_turn:
-            receivers = Desk(self._desk_file).receivers()
+        receivers = self._queues()
         disabled = [r["name"] for r in receivers if r["disabled"]]
         waiting = sum(r["waiting"] for r in receivers)
         return {"ok": not self._trouble, "waiting": waiting, "disabled": disabled, **self._trouble}
 
     def figures(self) -> dict[str, Any]:
         """Numbers for metrics: `transitions` by outcome, `attempts` by receiver and ending, `receivers` with their queues."""
-        with self._desk_turn:
-            receivers = Desk(self._desk_file).receivers()
+        receivers = self._queues()
         attempts = {sender.name: dict(sender.outcomes) for sender in self._senders}
         outcomes = {**self.intake.outcomes, "refused": self.refused}
         return {"transitions": outcomes, "attempts": attempts, "receivers": receivers, "now_ms": self._clock()}
+
+    def _queues(self) -> list[dict[str, Any]]:
+        """What waits for the receivers that there are; those that left the file keep theirs, in case they come back."""
+        names = {receiver.name for receiver in self._receivers}
+        with self._desk_turn:
+            return [row for row in Desk(self._desk_file).receivers() if row["name"] in names]
 
     def close(self) -> None:
         self._close_reader()
@@ -264,8 +279,9 @@ class Notifier:
                     continue
                 due = sender.due()
                 self._well(sender.name)
-            except OutboxError as error:
-                self._ill(sender.name, str(error))
+            except Exception as error:  # whatever it is: without this thread the receiver would never hear of anything again
+                why = str(error) if isinstance(error, OutboxError) else f"unexpected {type(error).__name__}: {error}"
+                self._ill(sender.name, why)
                 due = self._clock() + round(ERROR_S * 1000)
             wait = LONGEST_S if due is None else min(LONGEST_S, max(0.01, (due - self._clock()) / 1000))
             wake.wait(wait)
@@ -311,11 +327,20 @@ class Notifier:
             say(f"the store does not say which alerts are open ({type(error).__name__}); taking those of the log only")
             return []
 
+    def _past_the_gap(self) -> None:
+        try:
+            self._skip_gap()
+        except (LogError, OutboxError) as error:
+            self._ill("log", str(error))
+
     def _skip_gap(self) -> None:
-        """Records were dropped before we read them: what the store knows tells where alerts stand now."""
+        """Records were dropped before we read them: what the store knows tells where alerts stand now. A log that ends before
+        our position is another one: it is read from its begin, and the ids tell what is known already."""
         bounds, cursor = self._log.bounds(TRANSITIONS), self.intake.cursor(TRANSITIONS)
         ahead = {p: first for p, (first, _) in bounds.items() if cursor.get(p, 0) < first}
         self.intake.take(self._store_knows(), TRANSITIONS, ahead, self._clock())
+        anew = {p: first for p, (first, end) in bounds.items() if cursor.get(p, 0) > end}
+        self.intake.begin_anew(TRANSITIONS, anew)
 
     def _open(self) -> None:
         positions = dict.fromkeys(self._log.bounds(TRANSITIONS), 0) | self.intake.cursor(TRANSITIONS)

@@ -178,8 +178,8 @@ def _url(file: TomlFile, entry: dict[str, Any], at: Place, kind: ChannelKind, re
         file.wrong((*at, "url"), "stands beside url_env or url_file; keep one of them")
     if written is None and not read.named("url"):
         file.wrong(at, "url is missing; add url_env or url_file" + ("" if kind.secret_url else ", or url"))
-    url = written or read.get("url")
-    mistake = None if not url else url_mistake(url, bool(entry.get("allow_private")))
+    url = read.get("url") if written is None else written
+    mistake = None if url is None else url_mistake(url, bool(entry.get("allow_private")))
     if mistake is not None:
         file.wrong((*at, "url"), f"the URL {mistake}")
     return url or ""
@@ -187,6 +187,8 @@ def _url(file: TomlFile, entry: dict[str, Any], at: Place, kind: ChannelKind, re
 
 def _signing_keys(file: TomlFile, at: Place, kind: ChannelKind, read: _Secrets) -> tuple[str, ...]:
     if not kind.signs:
+        for name in filter(read.named, ("secret", "old_secret")):
+            file.wrong(at, f"{name}_env or {name}_file: messages of {kind.kind} are not signed; take it away")
         return ()
     if not read.named("secret"):
         file.wrong(at, "a signing secret is missing; add secret_env or secret_file")

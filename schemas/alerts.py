@@ -4,7 +4,7 @@ Times are epoch milliseconds of event time. A transition is what the lane writes
 """
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,6 +13,10 @@ Change = Literal["firing", "resolved"]
 FIRED, CONFIRMED, RESOLVED = 0, 1, 2
 """`Transition.ordinal`: the place within an episode. CONFIRMED is a second, live `firing` of an episode that began on
 back-filled data. Fixed numbers, so that a resolve has the same id whether or not a confirmation came before it."""
+
+
+Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""Epoch ms up to the end of the year 9999: what can be stored and shown."""
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -58,14 +62,14 @@ class Transition(msgspec.Struct, frozen=True):
     subject: str
     severity: Severity
     kind: Change
-    ordinal: int
-    happened_ms: int
-    onset_ms: int
+    ordinal: Annotated[int, msgspec.Meta(ge=0, le=1000)]
+    happened_ms: Moment
+    onset_ms: Moment
     value: float | None
     summary: str
     reason: str
     backfilled: bool
-    decided_ms: int
+    decided_ms: Moment
 
 
 def _hash(*parts: object) -> str:

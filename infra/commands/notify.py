@@ -15,6 +15,7 @@ from infra.settings import Settings, load
 
 FILE = "notify.sqlite"
 _HOUR_MS = 3_600_000
+_MOST_HOURS = 8760
 
 
 def outbox_path(settings: Settings) -> Path:
@@ -88,6 +89,12 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _length_ms(command: str, hours: float) -> int:
+    if not 0 < hours <= _MOST_HOURS:  # also what is no number
+        raise Problem(f"{command}: {hours} hours; give more than 0 and at most {_MOST_HOURS}", 2)
+    return round(hours * _HOUR_MS)
+
+
 def _shown(ms: int) -> str:
     return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"
 
@@ -107,8 +114,10 @@ def notify() -> None:
 
 def alerts(every: Annotated[bool, typer.Option("--all", help="also those that are resolved")] = False) -> None:
     """List the open alerts, the newest first."""
+    now = _now_ms()
     for alert in _desk().alerts(open_only=not every):
-        acked = f"  acknowledged by {alert['acked_by']}" if alert["acked_by"] else ""
+        held = alert["acked_by"] and (alert["acked_until_ms"] is None or alert["acked_until_ms"] > now)
+        acked = f"  acknowledged by {alert['acked_by']}" if held else ""
         state = "back-filled" if alert["backfilled"] else alert["kind"]
         place = " ".join(filter(None, (alert["site"], alert["rule"], alert["subject"])))
         print(f"{alert['fingerprint']}  {state}  {alert['severity']}  {place}  since {_shown(alert['onset_ms'])}{acked}")
@@ -125,7 +134,7 @@ def ack(
     if undo:
         desk.withdraw(fingerprint, by or getpass.getuser(), now)
         return
-    until = None if hours is None else now + round(hours * _HOUR_MS)
+    until = None if hours is None else now + _length_ms("ack", hours)
     desk.acknowledge(fingerprint, by or getpass.getuser(), now, until)
 
 
@@ -144,7 +153,8 @@ def silence(
         wrong = [m for m in matchers if "=" not in m]
         if wrong:
             raise Problem(f"silence: {wrong[0]!r} is not name=text, such as site=oslo", 2)
-        number = desk.silence(dict(m.split("=", 1) for m in matchers), now, now + round(hours * _HOUR_MS), author, comment, now)
+        until = now + _length_ms("silence", hours)
+        number = desk.silence(dict(m.split("=", 1) for m in matchers), now, until, author, comment, now)
         print(number)
     else:
         for s in desk.silences(now):

@@ -1,5 +1,6 @@
 """Transitions, receivers and a notifier with a clock of its own, for tests of alert delivery."""
 
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,19 @@ class Bench:
         self.now = [T0]
         self.wire = Wire(self.now)
         self.receivers, self.folder, self.latest, self.policy = receivers, folder, latest, policy
-        self.log = SqliteLog(f"sqlite:///{folder / 'log'}")
+        self._open_the_log()
+
+    def _open_the_log(self) -> None:
+        self.log = SqliteLog(f"sqlite:///{self.folder / 'log'}")
         self.log.ensure_topic(TRANSITIONS, 2)
         self.writer = self.log.writer()
+
+    def make_the_log_anew(self) -> None:
+        """What somebody does who deletes the log's folder."""
+        self.writer.close()
+        self.log.close()
+        shutil.rmtree(self.folder / "log")
+        self._open_the_log()
 
     def start(self) -> "Bench":
         self.notifier = Notifier(

@@ -83,6 +83,15 @@ def test_the_name_is_resolved_once_and_the_checked_address_is_used() -> None:
     assert receiver.posts[0].headers["host"].startswith("receiver.example:")
 
 
+def test_when_the_first_address_does_not_answer_the_next_one_is_tried() -> None:
+    receiver = Receiver("slack")
+    url = receiver.url.replace("127.0.0.1", "localhost")
+    localhost = resolving("::1", "127.0.0.1")
+    answer = post(url, b'{"text": "x"}', {"Content-Type": "application/json"}, allow_private=True, resolver=localhost)  # type: ignore[arg-type]
+    receiver.close()
+    assert answer.status == 200 and len(receiver.posts) == 1
+
+
 def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     receiver = Receiver(faults=lambda _: "301")
     assert post(receiver.url, b"x", {}, allow_private=True).status == 301

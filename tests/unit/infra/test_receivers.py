@@ -69,6 +69,14 @@ kind = "webhook"
 url = "https://u:topsecretpart@x.example/"
 url_file = "f"
 secret_file = "missing"
+[receivers.f]
+kind = "webhook"
+url = ""
+secret_env = "WEAK"
+[receivers.g]
+kind = "slack"
+url_env = "NOT_SET"
+old_secret_env = "WEAK"
 """
     )
     with pytest.raises(ReceiversError) as caught:
@@ -87,6 +95,8 @@ secret_file = "missing"
         "stands beside url_env or url_file",
         "holds credentials",
         "missing cannot be read: No such file",
+        "receivers.f.url: the URL is not an https URL",
+        "receivers.g: old_secret_env or old_secret_file: messages of slack are not signed",
     )
     missing = [words for words in wanted if words not in text]
     assert missing == [] and "topsecretpart" not in text
