@@ -106,7 +106,7 @@ class TopicFile:
 
     def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
         self.path = path
-        if not path.exists():
+        if not os.access(path, os.F_OK):  # not Path.exists: it raises where this user may not look
             raise LogError(f"log file {path}: missing; the part that writes it creates it (`footstream bridge`)")
         with told(path):
             self.db = _connect(path, busy_s)

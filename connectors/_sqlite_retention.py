@@ -6,6 +6,7 @@ ballast file reserves some: it is given up when the disk is full, what is due is
 ballast could be reserved again. Its presence is the sign for all processes that there is room.
 """
 
+import errno
 import os
 import sqlite3
 import time
@@ -90,7 +91,12 @@ class Keeper:
                 os.posix_fallocate(file.fileno(), 0, self._ballast_bytes)
             draft.rename(self._ballast())
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise LogError(
+                    f"log folder {self.folder}: {error.strerror}; check that it exists and that this user may write it"
+                ) from error
             raise LogFull(
                 f"log folder {self.folder}: the disk is full ({error.strerror}; {self._ballast_bytes >> 20} MiB of reserve);"
                 " free some space: writing goes on by itself, nothing taken is lost"

@@ -22,6 +22,7 @@ from connectors.log import LogError, NewRecord, OneReader, Reader, SliceReader, 
 
 ASK_S = 15.0  # how long an answer of the broker is waited for
 DELIVERY_MS = 30_000  # after that a record that no broker took is refused; must stay below the supervisor's grace time
+UNKNOWN_S = 1.0  # how long a failed question for a topic's partitions answers those that follow
 _LONGEST = str(2**63 - 1)
 _CLIENT = {
     "log_level": 1,  # librdkafka writes to stderr, round our log stream; what matters is raised
@@ -44,6 +45,8 @@ Done = Callable[[Exception | None], None]
 def _servers(url: str) -> str:
     scheme, _, rest = url.partition("://")
     servers = rest.rstrip("/")
+    if "@" in servers:  # not repeated: there may be a password in it
+        raise LogError("log URL kafka://…@…: user and password go into FOOTSTREAM_LOG_OPTIONS, not into the URL")
     hosts = servers.split(",")
     if scheme != "kafka" or not all(host and port.isdigit() for host, _, port in (h.rpartition(":") for h in hosts)):
         raise LogError(f"log URL {url!r}: not kafka://HOST:PORT[,HOST:PORT]; user and password go into FOOTSTREAM_LOG_OPTIONS")
@@ -204,6 +207,7 @@ class KafkaWriter:
     def __init__(self, producer: Producer, prefix: str, count_of: Callable[[str], int], servers: str) -> None:
         self._producer, self._prefix, self._count_of, self._servers = producer, prefix, count_of, servers
         self._counts: dict[str, int] = {}
+        self._unknown: tuple[LogError, float] | None = None  # why partitions could not be asked for, and until when that holds
         self._failure: Exception | None = None
 
     def append(self, topic: str, record: NewRecord, done: Done | None = None) -> None:
@@ -211,17 +215,28 @@ class KafkaWriter:
         if refused is not None:
             self._answer(done, refused)
             return
-        count = self._counts.get(topic)
-        if count is None:
-            try:
-                count = self._counts[topic] = self._count_of(topic)
-            except LogError as error:
-                self._answer(done, error)
-                return
+        try:
+            count = self._count(topic)
+        except LogError as error:
+            self._answer(done, error)
+            return
         try:
             self._produce(self._prefix + topic, partition_of(record.key, count), record, partial(self._delivered, topic, done))
         except KafkaException as error:
             self._answer(done, self._problem(topic, error.args[0]))
+
+    def _count(self, topic: str) -> int:
+        """Partitions of the topic. A broker that is away is asked for one record, not for each that waits: it takes seconds."""
+        count = self._counts.get(topic)
+        if count is None:
+            if self._unknown is not None and time.monotonic() < self._unknown[1]:
+                raise self._unknown[0]
+            try:
+                count = self._counts[topic] = self._count_of(topic)
+            except LogError as error:
+                self._unknown = error, time.monotonic() + UNKNOWN_S
+                raise
+        return count
 
     def poll(self, seconds: float) -> None:
         self._producer.poll(seconds)

@@ -181,6 +181,7 @@ class Subscriber:
         self._state, self._kept = "", False
         self._since, self._short = 0.0, 0
         self._closing = False
+        self._refused = False  # by a CONNACK that said why
         self.client = self._made(manual_ack)
         self.acks = AckQueue(self.client.ack)
 
@@ -204,7 +205,7 @@ class Subscriber:
         if sub.address.user:
             client.username_pw_set(sub.address.user, sub.password or None)
         if sub.address.tls:
-            client.tls_set_context(_tls(sub.ca))
+            client.tls_set_context(tls_context(sub.ca))
         return client
 
     def start(self) -> None:
@@ -243,6 +244,7 @@ class Subscriber:
         self.acks.reset()
         address = self.subscription.address
         if reason.is_failure:
+            self._refused = True
             remedy = self._remedy(reason)
             if remedy:
                 self._fail(f"MQTT broker {address} refuses us: {reason}; {remedy}")
@@ -282,11 +284,15 @@ class Subscriber:
             )
             return
         why = (error.strerror or str(error)) if error else "no answer"
-        self._say(f"cannot reach MQTT broker {address}: {why}; trying again with growing pauses")
+        self._say(
+            f"cannot reach MQTT broker {address}: {why}; trying again with growing pauses; "
+            f"is it running, is FOOTSTREAM_MQTT right?"
+        )
 
     def _on_disconnect(self, _c: paho.Client, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
         self.acks.reset()
         was, self.connected = self.connected, False
+        refused, self._refused = self._refused, False
         if str(reason) == "Session taken over":
             self._fail(
                 f"MQTT broker {self.subscription.address}: another client uses the id {self.subscription.client_id!r}; "
@@ -296,6 +302,11 @@ class Subscriber:
             self._short = self._short + 1 if time.monotonic() - self._since < SHORT_S else 0
             hint = f"; does another client use the id {self.subscription.client_id!r}?" if self._short >= 3 else ""
             self._say(f"lost the connection to MQTT broker {self.subscription.address}: {reason}; connecting again{hint}")
+        elif not refused and not self._closing and self.failure is None:
+            self._say(
+                f"MQTT broker {self.subscription.address} ends the connection before it takes us: {reason}; "
+                f"trying again with growing pauses; is it an MQTT broker, does it want mqtts:// or FOOTSTREAM_MQTT_VERSION=3?"
+            )
 
     def _on_subscribe(self, _c: paho.Client, _u: Any, _m: int, reasons: list[ReasonCode], _p: Any) -> None:
         refused = [f for f, reason in zip(self.subscription.filters, reasons, strict=False) if reason.is_failure]
@@ -332,7 +343,8 @@ def _nothing() -> None:
     """QoS 0 wants no acknowledgement."""
 
 
-def _tls(ca: str) -> ssl.SSLContext:
+def tls_context(ca: str) -> ssl.SSLContext:
+    """Trust in the certificates of a file, or in the system's when there is none. Raises MqttError."""
     try:
         return ssl.create_default_context(cafile=ca or None)
     except (OSError, ssl.SSLError) as error:

@@ -9,6 +9,7 @@ write-ahead log needs shared memory, which network file systems have not.
 """
 
 import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ class SqliteLog:
         if max_mib < 1:
             raise LogError(f"log_max_mib {max_mib!r}: must be at least 1 MiB; set FOOTSTREAM_LOG_MAX_MIB")
         self.folder = Path(url.removeprefix(_SCHEME))
-        if self.folder.exists() and not self.folder.is_dir():
+        if os.access(self.folder, os.F_OK) and not self.folder.is_dir():
             raise LogError(f"log folder {self.folder}: it is a file; name a folder, one is made when it is missing")
         self._prefix, self._busy_s = prefix, busy_s
         self._max_bytes, self._clock, self._ballast_bytes = max_mib << 20, clock, ballast_bytes
@@ -69,7 +70,7 @@ class SqliteLog:
             return file.partitions
 
     def partitions(self, topic: str) -> int | None:
-        if not self._path(topic).exists():
+        if not os.access(self._path(topic), os.F_OK):
             return None
         with closing(self._open(topic)) as file:
             return file.partitions

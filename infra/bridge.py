@@ -27,13 +27,15 @@ from schemas.sensors import decode
 from schemas.sites import UNASSIGNED, Registry
 
 WAITING_BYTES = 32 << 20
+ITEM_BYTES = 1024  # what a waiting message takes beside its payload and topic
 TAKE = 500
 RETRY_S = (0.25, 5.0)
 
 
 def say(line: str) -> None:
-    """One line of the role's log."""
-    print(f"bridge: {line}", file=sys.stderr, flush=True)
+    """One line of the role's log; a log that is full or gone must not end the bridge."""
+    with suppress(OSError):
+        print(f"bridge: {line}", file=sys.stderr, flush=True)
 
 
 def device_of(payload: bytes) -> str | None:
@@ -86,6 +88,11 @@ class _Item:
     arrival_ms: int
     record: NewRecord | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of memory, about: empty messages take room, too."""
+        return len(self.message.payload) + len(self.message.topic) + ITEM_BYTES
+
 
 class _Inbox:
     """What was received and not yet appended; bounded by bytes."""
@@ -104,7 +111,7 @@ class _Inbox:
             if self.closed:
                 return False
             self._items.append(item)
-            self._bytes += len(item.message.payload)
+            self._bytes += item.size
             if len(self._items) == 1:
                 self._changed.notify_all()
             return True
@@ -116,7 +123,7 @@ class _Inbox:
                 self._changed.wait(seconds)
             taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
             if taken:
-                self._bytes -= sum(len(item.message.payload) for item in taken)
+                self._bytes -= sum(item.size for item in taken)
                 self._changed.notify_all()
             return taken
 
@@ -261,7 +268,7 @@ class Bridge:
             self._append(item)
         while self._outstanding and not self._stop.is_set():
             self._writer.poll(0.05)
-        if not self._failed:
+        if not self._failed and not self._outstanding:
             self._tell("the log takes messages again")
             self._troubled, self._pause = "", RETRY_S[0]
 

@@ -116,7 +116,7 @@ class EmbeddedBroker:
     def start(self, port: int = 0, seconds: float = 15.0) -> str:
         """Start on a port of loopback (0: a free one), wait until it answers, return its URL.
 
-        Raises Problem when the port is taken by somebody else or the broker does not come up.
+        Raises Problem when the port is taken by somebody else, the folder cannot be written or the broker does not come up.
         """
         if self._found(port):
             return self.url
@@ -126,15 +126,22 @@ class EmbeddedBroker:
                 f"embedded MQTT broker: port {self.port} is in use; stop what listens there, set another FOOTSTREAM_MQTT_PORT, "
                 f"or name that broker in FOOTSTREAM_MQTT"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         log_path = self.folder / "broker.log"
-        with log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        self._pid, self._guest = self._process.pid, False
-        self._wait(log_path, seconds)
-        self._remember()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with log_path.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+            self._pid, self._guest = self._process.pid, False
+            self._wait(log_path, seconds)
+            self._remember()
+        except OSError as error:
+            self.stop()
+            raise Problem(
+                f"embedded MQTT broker in {self.folder}: {error.strerror or error}; "
+                f"check room and rights there, or set another FOOTSTREAM_DATA"
+            ) from None
         return self.url
 
     def _command(self) -> list[str]:

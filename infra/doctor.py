@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from http.client import HTTPException
 from typing import NamedTuple
 
 from connectors.log import RAW, LogError
@@ -19,7 +19,7 @@ from infra.broker import mosquitto_program
 from infra.logs import open_settings_log
 from infra.registry import check_registry
 from infra.roles import health, port_free
-from infra.settings import Settings
+from infra.settings import Settings, SettingsError
 
 ENGINE = "0.21.1"
 """The release of Bytewax whose behaviour we know."""
@@ -84,7 +84,12 @@ def _folders(_: Settings) -> Iterator[Finding]:
 
 def _data(settings: Settings) -> Iterator[Finding]:
     folder = settings.data.absolute()
-    there = next(p for p in (folder, *folder.parents) if p.exists())
+    there = next(
+        p for p in (folder, *folder.parents) if os.access(p, os.F_OK)
+    )  # not Path.exists: it raises where we may not look
+    if not there.is_dir():
+        yield Finding("data folder", False, f"{folder}: {there} is a file; set another FOOTSTREAM_DATA")
+        return
     if not os.access(there, os.W_OK):
         yield Finding("data folder", False, f"{folder}: not writable; change its owner or set FOOTSTREAM_DATA")
         return
@@ -144,7 +149,7 @@ def _mqtt(settings: Settings) -> Iterator[Finding]:
 
 def _log(settings: Settings) -> Iterator[Finding]:
     url = settings.log()
-    if url.startswith("sqlite:") and not Path(url.removeprefix("sqlite:///")).exists():
+    if url.startswith("sqlite:") and not os.access(url.removeprefix("sqlite:///"), os.F_OK):
         yield Finding("log", True, f"{url}: not there yet, it is made on the first start")
         return
     try:
@@ -154,7 +159,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
         finally:
             log.close()
         yield Finding("log", True, f"{url}: {count} partitions" if count else f"{url}: no messages yet")
-    except LogError as error:
+    except (LogError, SettingsError) as error:
         yield Finding("log", False, str(error))
 
 
@@ -163,8 +168,8 @@ def _store(settings: Settings) -> Iterator[Finding]:
     try:
         with urllib.request.urlopen(f"{url}/ping", timeout=3.0) as answer:
             yield Finding("store", answer.status == 200, f"{url} answers")
-    except (OSError, ValueError) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
+    except (OSError, HTTPException, ValueError) as error:
+        why = error.reason if isinstance(error, urllib.error.URLError) else str(error).strip()
         embedded = settings.embedded_store()
         words = (
             "embedded, not running; `footstream up` starts it"

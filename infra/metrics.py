@@ -75,7 +75,14 @@ class MetricsServer:
             ) from None
         self.port: int = self._http.server_address[1]
         self.file = data / "run" / f"{role}.json"
-        self._say(role)
+        try:
+            self._say(role)
+        except OSError as error:
+            self._http.server_close()
+            raise Problem(
+                f"{role}: cannot write {self.file}: {error.strerror}; "
+                f"check room and rights there, or set another FOOTSTREAM_DATA"
+            ) from None
         self._thread = threading.Thread(target=self._http.serve_forever, name=f"metrics-{role}", daemon=True)
         self._thread.start()
 

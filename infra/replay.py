@@ -15,11 +15,14 @@ from connectors.mqtt_publish import MqttPublisher
 from infra.errors import Problem
 from infra.logs import open_settings_log
 from infra.settings import Settings
+from operators.images import strip
 from operators.series import SeriesError, interval_of, missing, read_calit2, read_table, reports
 from schemas.sensors import decode
 from schemas.sites import Registry
 
 CHUNK = 1000
+_LAST_S = 1 << 36  # the year 4147
+_NO_WILDCARDS = str.maketrans("#+", "__")
 KEEP_S = 50 * 365 * 86400
 """Retention of a topic that a replay creates: its records may be old by their own time."""
 DELAY_S = 2
@@ -47,13 +50,18 @@ def _recorded(value: Any, topic: str) -> Item:
     if isinstance(value, dict) and "payload" in value:
         payload = value["payload"]
         raw = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
-        return Item(value.get("at"), value.get("topic", topic), raw)
+        at, topic = value.get("at"), value.get("topic", topic)
+        if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at <= _LAST_S):
+            raise Problem(f"a record's at is {at!r}; it must be seconds since 1970, or left out for now")
+        if not isinstance(topic, str):
+            raise Problem(f"a record's topic is {topic!r}; it must be a text, or left out")
+        return Item(at, topic, raw)
     return Item(None, topic, orjson.dumps(value))
 
 
 def read_payloads(path: Path) -> list[Item]:
     """One payload per file, or one JSON value a line; what is not JSON is sent as it is."""
-    raw, topic = path.read_bytes(), f"replay/{path.stem}"
+    raw, topic = path.read_bytes(), "replay/" + path.stem.translate(_NO_WILDCARDS)
     lines = [line for line in raw.splitlines() if line.strip()]
     try:
         if len(lines) > 1:
@@ -89,7 +97,9 @@ def read(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
     try:
         return read_series(path, series, say) if path.suffix in (".csv", ".data") else read_payloads(path)
     except OSError as error:
-        raise Problem(f"{path}: {error.strerror}") from None
+        raise Problem(f"{path}: {error.strerror}; name a file that can be read") from None
+    except Problem as problem:
+        raise Problem(f"{path}: {str(problem).removeprefix(f'{path}: ')}") from None
     except UnicodeDecodeError:
         raise Problem(f"{path}: it is no text; a count series is CSV in UTF-8") from None
 
@@ -117,7 +127,7 @@ def send(
 
 
 def _to_broker(items: Sequence[Item], url: str, settings: Settings, speed: float, step: Callable[[int], None]) -> None:
-    publisher = MqttPublisher(parse_url(url), settings.mqtt_password, "footstream-replay")
+    publisher = MqttPublisher(parse_url(url), settings.mqtt_password, "footstream-replay", settings.mqtt_ca)
     try:
         for item in _paced(items, speed):
             publisher.send(item.topic, item.payload)
@@ -158,8 +168,9 @@ def _chunks(items: Iterator[Item], most: int) -> Iterator[list[Item]]:
 
 
 def _record(item: Item, registry: Registry) -> NewRecord:
-    """As the bridge would have written it: keyed by the store of its device, foreign messages by their topic."""
+    """As the bridge would have written it: without images, keyed by its device's store; foreign messages by their topic."""
     at = time.time() if item.at is None else item.at
-    device = next((r.device for r in decode(item.payload) if r.device), "")
+    value, _ = strip(item.payload)
+    device = next((r.device for r in decode(value) if r.device), "")
     key = registry.find(device, at)[0].id if device else item.topic
-    return NewRecord(key, item.payload, int(at * 1000), (("topic", item.topic.encode()), ("source", b"replay")))
+    return NewRecord(key, value, int(at * 1000), (("topic", item.topic.encode()), ("source", b"replay")))

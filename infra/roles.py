@@ -6,6 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 
 from infra.broker import EmbeddedBroker
@@ -51,7 +52,7 @@ def health(data: Path, role: str) -> dict[str, object] | None:
             words = json.loads(error.read())
         except ValueError:
             return None
-    except (OSError, ValueError, KeyError):
+    except (OSError, HTTPException, ValueError, KeyError):
         return None
     return {**words, "pid": said["pid"]} if isinstance(words, dict) else None
 
@@ -73,7 +74,7 @@ def answers(url: str) -> Ready:
         try:
             with urllib.request.urlopen(url, timeout=1.0) as answer:
                 return bool(answer.status == 200)
-        except OSError:
+        except (OSError, HTTPException):  # nobody, or somebody who speaks another protocol
             return False
 
     return ready

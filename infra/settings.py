@@ -16,8 +16,11 @@ class SettingsError(Exception):
     """A setting is wrong: the message says which, its value and what to do."""
 
 
-def _setting(default: Any, env: str, help: str, secret: bool = False) -> Any:
-    return field(default=default, metadata={"env": env, "help": help, "secret": secret})
+def _setting(default: Any, env: str, help: str, secret: bool = False, least: int = 0, most: int = 1 << 53) -> Any:
+    return field(default=default, metadata={"env": env, "help": help, "secret": secret, "least": least, "most": most})
+
+
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,24 @@ class Settings:
     mqtt_password: str = _setting("", "MQTT_PASSWORD", "password of the MQTT user", secret=True)
     mqtt_topics: str = _setting("#", "MQTT_TOPICS", "topic filters, separated by commas")
     mqtt_client: str = _setting("footstream-bridge", "MQTT_CLIENT", "client id: the session that collects while we are away")
-    mqtt_version: int = _setting(5, "MQTT_VERSION", "5, or 3 for 3.1.1")
+    mqtt_version: int = _setting(5, "MQTT_VERSION", "5, or 3 for 3.1.1", least=3, most=5)
     mqtt_ca: str = _setting("", "MQTT_CA", "file with the CA certificates for mqtts://")
-    mqtt_inflight: int = _setting(1000, "MQTT_INFLIGHT", "Receive Maximum: unacknowledged messages at most")
-    mqtt_port: int = _setting(18830, "MQTT_PORT", "port of the embedded broker on loopback")
+    mqtt_inflight: int = _setting(
+        1000, "MQTT_INFLIGHT", "Receive Maximum: unacknowledged messages at most", least=1, most=65_535
+    )
+    mqtt_port: int = _setting(18830, "MQTT_PORT", "port of the embedded broker on loopback", most=_LAST_PORT)
     log_url: str = _setting("", "LOG", "sqlite:///folder or kafka://host:port[,host:port]")
-    log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas")
-    log_partitions: int = _setting(8, "LOG_PARTITIONS", "partitions of a topic that is created")
-    log_retention_days: int = _setting(7, "LOG_RETENTION_DAYS", "how long a created topic keeps its records")
-    log_max_mib: int = _setting(8192, "LOG_MAX_MIB", "size of the embedded log at which the oldest records go")
+    log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas", secret=True)
+    log_partitions: int = _setting(8, "LOG_PARTITIONS", "partitions of a topic that is created", least=1, most=10_000)
+    log_retention_days: int = _setting(
+        7, "LOG_RETENTION_DAYS", "how long a created topic keeps its records", least=1, most=36_500
+    )
+    log_max_mib: int = _setting(
+        8192, "LOG_MAX_MIB", "size of the embedded log at which the oldest records go", least=1, most=1 << 40
+    )
     topic_prefix: str = _setting("footstream.", "TOPIC_PREFIX", "put before every topic name")
     store_url: str = _setting("", "STORE", "http://host:8123 of a ClickHouse server; empty: the embedded store")
-    store_port: int = _setting(18123, "STORE_PORT", "port of the embedded store on loopback")
+    store_port: int = _setting(18123, "STORE_PORT", "port of the embedded store on loopback", most=_LAST_PORT)
     store_host: str = _setting(
         "127.0.0.1", "STORE_HOST", "address of the embedded store; another than loopback needs passwords"
     )
@@ -59,14 +68,18 @@ class Settings:
     )
     default_zone: str = _setting("UTC", "DEFAULT_ZONE", "IANA zone of devices that nobody assigned")
     flows: str = _setting("all", "FLOWS", "flows that `up` runs, separated by commas, or all")
-    snapshot_s: int = _setting(10, "SNAPSHOT_S", "seconds between recovery snapshots")
-    flush_ms: int = _setting(500, "FLUSH_MS", "how often changed rows of open minutes are written, milliseconds")
-    alert_horizon_s: int = _setting(600, "ALERT_HORIZON_S", "data older than this never alert, seconds")
+    snapshot_s: int = _setting(10, "SNAPSHOT_S", "seconds between recovery snapshots", least=1, most=86_400)
+    flush_ms: int = _setting(
+        500, "FLUSH_MS", "how often changed rows of open minutes are written, milliseconds", most=86_400_000
+    )
+    alert_horizon_s: int = _setting(600, "ALERT_HORIZON_S", "data older than this never alert, seconds", most=1 << 40)
     receivers: Path | None = _setting(None, "RECEIVERS", "TOML file with the alert receivers")
     api_host: str = _setting("127.0.0.1", "API_HOST", "address of the board and API; another than loopback needs tokens")
-    api_port: int = _setting(8080, "API_PORT", "port of the board and API")
+    api_port: int = _setting(8080, "API_PORT", "port of the board and API", most=_LAST_PORT)
     api_tokens: Path | None = _setting(None, "API_TOKENS", "TOML file with hashed API tokens")
-    metrics_port: int = _setting(0, "METRICS_PORT", "first port for /health and /metrics of the roles; 0: free ports")
+    metrics_port: int = _setting(
+        0, "METRICS_PORT", "first port for /health and /metrics of the roles; 0: free ports", most=65_000
+    )
 
     def log(self) -> str:
         """URL of the log: the embedded one when none is set."""
@@ -96,20 +109,30 @@ _BY_ENV = {f.metadata["env"]: f for f in fields(Settings)}
 
 
 def _typed(name: str, kind: Any, value: Any, origin: str) -> Any:
-    try:
-        if kind is int:
-            return int(value)
-        if kind in (Path, Path | None):
-            return Path(value) if str(value) else None
-        return str(value)
-    except ValueError:
-        raise SettingsError(f"{origin}: {name} must be a whole number, not {value!r}") from None
+    if kind is int:
+        try:
+            return int(value if isinstance(value, str) else _whole(value))
+        except ValueError:
+            raise SettingsError(f"{origin}: {name} must be a whole number, not {value!r}") from None
+    is_path = kind in (Path, Path | None)
+    if not isinstance(value, str) and (is_path or isinstance(value, bool) or not isinstance(value, int | float)):
+        raise SettingsError(f"{origin}: {name} must be a text in quotes, not {type(value).__name__}")
+    if kind is Path and not value:
+        raise SettingsError(f"{origin}: {name} is empty; name a path, or leave it out for the default")
+    text = str(value)
+    return (Path(text) if text else None) if is_path else text
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError
 
 
 def _file_values(path: Path) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"settings file {path}: {error}; mend it or remove it") from None
     values = {}
     for key, value in raw.items():
@@ -129,9 +152,12 @@ def _environment_values(environment: Mapping[str, str]) -> dict[str, Any]:
         if name.endswith("_FILE") and name.removesuffix("_FILE") in _BY_ENV:
             name = name.removesuffix("_FILE")
             try:
-                value = Path(value).read_text().strip()
+                path = value
+                value = Path(path).read_text().strip()
             except OSError as error:
                 raise SettingsError(f"{key}: cannot read the secret: {error.strerror}; check path and rights") from None
+            except UnicodeDecodeError:
+                raise SettingsError(f"{key}: {path} is no text; put the value there in UTF-8, and nothing else") from None
         known = _BY_ENV.get(name)
         if known is None:
             raise SettingsError(f"environment: unknown setting {key}; `footstream config` lists them all")
@@ -146,4 +172,13 @@ def load(environment: Mapping[str, str] | None = None, folder: Path | None = Non
     values = _file_values(path) if path.exists() else {}
     values |= _environment_values(environment)
     values |= {name: value for name, value in options.items() if value is not None}
-    return replace(Settings(), **values)
+    settings = replace(Settings(), **values)
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for f in fields(settings):
+        value, least, most = getattr(settings, f.name), f.metadata["least"], f.metadata["most"]
+        if f.type is int and not least <= value <= most:
+            raise SettingsError(f"FOOTSTREAM_{f.metadata['env']} is {value}; it must lie between {least} and {most}")

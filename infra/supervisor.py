@@ -67,9 +67,16 @@ class Lock:
             raise Problem(
                 f"data folder {data}: process {holder} runs there already; stop it or set another FOOTSTREAM_DATA"
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            self._file.write(f"{os.getpid()}\n")
+            self._file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):  # closing tries to write it again
+                self._file.close()
+            raise Problem(
+                f"data folder {data}: {error.strerror}; make room there or choose another with FOOTSTREAM_DATA"
+            ) from None
 
     def close(self) -> None:
         self._file.close()
@@ -125,7 +132,7 @@ class Supervisor:
 
     def say(self, role: str, text: str) -> None:
         """One line of the common stream."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: the roles must go on being read and kept
             self._out.write(f"{role:<9} {text}\n")
             self._out.flush()
 

@@ -1,5 +1,8 @@
 """`footstream bridge`: from the MQTT broker to the log, until SIGTERM."""
 
+import signal
+import sys
+
 import typer
 
 from connectors.log import RAW
@@ -59,6 +62,7 @@ def register(app: typer.Typer) -> None:
         from infra.broker import EmbeddedBroker
 
         broker = EmbeddedBroker(settings.data)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the bridge listens: our broker must end with us
         try:
             url = broker.start(settings.mqtt_port)
             run_bridge(settings, url, min(settings.mqtt_version, broker.version))

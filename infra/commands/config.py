@@ -1,10 +1,13 @@
 """`footstream config`: every setting with its value, where secrets are masked."""
 
+import re
 from dataclasses import fields
 
 import typer
 
 from infra.settings import Settings, load
+
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
 def _shown(settings: Settings) -> list[tuple[str, str, str]]:
@@ -12,7 +15,8 @@ def _shown(settings: Settings) -> list[tuple[str, str, str]]:
     for f in fields(settings):
         value = getattr(settings, f.name)
         text = "" if value is None else str(value)
-        rows.append((f"FOOTSTREAM_{f.metadata['env']}", "…" if f.metadata["secret"] and text else text, f.metadata["help"]))
+        shown = "…" if f.metadata["secret"] and text else _URL_PASSWORD.sub(r"\1:…@", text)
+        rows.append((f"FOOTSTREAM_{f.metadata['env']}", shown, f.metadata["help"]))
     return rows
 
 

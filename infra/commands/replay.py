@@ -1,6 +1,7 @@
 """`footstream replay`: recorded payloads or count series, sent again."""
 
 import sys
+from math import inf
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +27,7 @@ def _checked(zone: str, stamps: str, speed: float) -> None:
         raise Problem(f"--zone {zone}: no such IANA zone; for example Europe/Berlin", 2) from None
     if stamps not in ("", "start", "end"):
         raise Problem(f"--stamps {stamps}: start or end", 2)
-    if speed < 0:
+    if not 0 <= speed < inf:
         raise Problem(f"--speed {speed:g}: 0 (all at once) or more", 2)
 
 

@@ -327,6 +327,23 @@ def test_the_command_starts_a_broker_of_its_own_and_tells_health_and_metrics(tmp
         publish(port, [])
 
 
+def test_a_stop_before_the_bridge_is_up_leaves_no_broker_behind(tmp_path: Path) -> None:
+    process = _command(tmp_path, MQTT_PORT=str(free_port()))
+    try:
+        file = tmp_path / "data" / "run" / "broker.json"
+        wait_until(file.exists, 20, every=0.002)  # the broker is up; the bridge needs a while longer
+        pid = json.loads(file.read_text())["pid"]
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(20)
+    finally:
+        process.kill()
+        process.communicate()
+    left = Path(f"/proc/{pid}").exists()
+    if left:
+        os.kill(pid, signal.SIGTERM)
+    assert (code, left) == (0, False), "mosquitto outlived the command that started it"
+
+
 def test_wrong_credentials_are_one_line_without_the_password_and_exit_1(tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(passwords), "reader", "right"], check=True, capture_output=True)

@@ -77,6 +77,13 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path: Path, kind: st
     assert "\n" not in str(raised.value)
 
 
+def test_a_folder_that_cannot_be_written_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "broker").write_text("a file where a folder should be")
+    with pytest.raises(Problem, match="FOOTSTREAM_DATA") as raised:
+        EmbeddedBroker(tmp_path).start()
+    assert "\n" not in str(raised.value)
+
+
 def test_mosquitto_limits_by_bytes_saves_often_and_listens_on_loopback_only(tmp_path: Path) -> None:
     broker = EmbeddedBroker(tmp_path, "mosquitto")
     broker.start()

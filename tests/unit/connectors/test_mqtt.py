@@ -1,3 +1,6 @@
+import socket
+import threading
+
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
@@ -90,3 +93,33 @@ def test_a_session_taken_over_ends_with_a_line_and_a_busy_server_does_not() -> N
     assert subscriber.failure is None and len(lines) == 1, "one line per change of state"
     subscriber._on_disconnect(subscriber.client, None, None, ReasonCode(PacketTypes.DISCONNECT, "Session taken over"), None)
     assert "another client uses the id 'footstream-bridge'" in str(subscriber.failure)
+
+
+def test_one_that_ends_the_connection_without_an_answer_is_named_once_with_what_may_be_wrong() -> None:
+    lines: list[str] = []
+    said, refusals = threading.Event(), list[socket.socket]()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        said.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            while len(refusals) < 2:
+                peer, _ = server.accept()
+                peer.recv(100)
+                peer.close()
+                refusals.append(peer)
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        port = server.getsockname()[1]
+        subscriber = Subscriber(Subscription(Address("127.0.0.1", port, "", False), retry_s=(1, 1)), lambda _: None, say)
+        subscriber.start()
+        assert said.wait(10), "nobody would ever learn why nothing comes"
+        thread.join(10)
+        subscriber.close()
+    assert len(refusals) == 2 and len(lines) == 1, "one line per change of state"
+    assert f"127.0.0.1:{port} ends the connection before it takes us" in lines[0]
+    assert "mqtts:// or FOOTSTREAM_MQTT_VERSION=3" in lines[0]

@@ -171,6 +171,19 @@ def test_without_room_for_the_ballast_nothing_is_taken(tmp_path: Path, monkeypat
     assert (log.folder / "ballast").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_not_called_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = make(tmp_path / "log")
+    log.ensure_topic("raw", 1)
+
+    def read_only(handle: int, start: int, size: int) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "posix_fallocate", read_only)
+    with pytest.raises(LogError, match="Read-only file system; check") as refused:
+        append(log, record(1))
+    assert not isinstance(refused.value, LogFull)
+
+
 def test_retention_by_age_goes_by_the_records_own_time_and_keeps_positions(tmp_path: Path) -> None:
     now = [0.0]
     log = make(tmp_path / "log", clock=lambda: now[0])

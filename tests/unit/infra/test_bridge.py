@@ -1,7 +1,11 @@
+import io
 import json
+import sys
+
+import pytest
 
 from connectors.mqtt import Address, Message, Subscription
-from infra.bridge import ArrivalClock, Bridge, Stats, device_of
+from infra.bridge import ITEM_BYTES, ArrivalClock, Bridge, Stats, _Inbox, _Item, device_of, say
 from operators.images import LARGEST
 from schemas.sites import Device, Registry, Site
 
@@ -70,3 +74,22 @@ def test_every_number_has_a_meaning_and_is_a_metric() -> None:
     assert set(Stats.MEANING) == set(Stats.__dataclass_fields__)
     names = {metric.name for metric in bridge.collect()}
     assert {"footstream_bridge_received", "footstream_bridge_queue_depth", "footstream_bridge_reconnects"} <= names
+
+
+def test_empty_messages_fill_the_inbox_too() -> None:
+    inbox = _Inbox(10 * ITEM_BYTES)
+    taken = 0
+    while inbox._bytes <= 10 * ITEM_BYTES:
+        assert inbox.put(_Item(_message(b"", ""), 1))
+        taken += 1
+        assert taken < 100, "messages without payload would pile up without end"
+    assert len(inbox.take(100, 0)) == taken == 11 and inbox._bytes == 0
+
+
+def test_a_line_that_cannot_be_written_does_not_end_the_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stderr", Full())
+    say("the disk that holds this log is full")

@@ -1,7 +1,10 @@
 """Doctor: each line is good or says what to do."""
 
 import socket
+import threading
 from pathlib import Path
+
+import pytest
 
 from infra.doctor import Finding, examine
 from infra.roles import free_port
@@ -42,6 +45,33 @@ def test_a_wrong_registry_is_told_with_file_and_line(tmp_path: Path) -> None:
     found = findings(data=tmp_path, sites=tmp_path / "berlin.toml")
     assert not found["sites"].good
     assert "berlin.toml" in found["sites"].words
+
+
+@pytest.mark.parametrize("url", ["http://h:abc", "shop", ""])
+def test_a_store_that_is_none_is_wrong_and_nothing_is_raised(tmp_path: Path, url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def babble() -> None:
+            peer, _ = server.accept()
+            peer.recv(1000)
+            peer.sendall(b"no HTTP at all\r\n\r\n")
+            peer.close()
+
+        if not url:
+            threading.Thread(target=babble, daemon=True).start()
+        port = server.getsockname()[1]
+        found = findings(data=tmp_path, store_url=url or f"http://127.0.0.1:{port}")
+    assert not found["store"].good and "FOOTSTREAM_STORE" in found["store"].words
+
+
+def test_a_data_folder_that_is_a_file_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    assert not findings(data=tmp_path / "data")["data folder"].good
+
+
+def test_wrong_options_of_the_log_are_a_finding_and_the_rest_is_looked_at(tmp_path: Path) -> None:
+    found = findings(data=tmp_path, log_url="kafka://127.0.0.1:1", log_options="nonsense")
+    assert not found["log"].good and "sites" in found
 
 
 def test_a_log_of_an_unknown_kind_is_wrong(tmp_path: Path) -> None:

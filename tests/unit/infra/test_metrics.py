@@ -58,6 +58,12 @@ def test_a_port_in_use_is_one_line_that_names_port_and_setting(tmp_path: Path) -
     server.close()
 
 
+def test_a_folder_that_cannot_be_written_is_one_line_and_the_port_is_free_again(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where a folder should be")
+    with pytest.raises(Problem, match=r"bridge: cannot write .*bridge\.json: .*FOOTSTREAM_DATA"):
+        serve(0, "bridge", lambda: {"ok": True}, tmp_path)
+
+
 def test_every_role_has_its_own_port_behind_the_first_one() -> None:
     ports = [port_of(9000, role) for role in ("bridge", "notify", "serve", "store", "up", "run-0", "run-1")]
     assert ports == [9000, 9001, 9002, 9003, 9004, 9010, 9011]

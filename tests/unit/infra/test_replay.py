@@ -11,6 +11,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from typer.testing import CliRunner
 
 from connectors.log import RAW, NewRecord, open_log
+from connectors.mqtt import MqttError, parse_url
+from connectors.mqtt_publish import MqttPublisher
 from infra.commands import replay
 from infra.errors import Problem
 from infra.replay import Item, Series, read, send
@@ -101,7 +103,57 @@ def test_a_broker_that_is_not_there_is_one_line() -> None:
         send([], "mqtt://127.0.0.1:1", Settings(), Registry(), 0.0, lambda n: None)
 
 
-@pytest.mark.parametrize("words", [["--zone", "Mars/Base"], ["--stamps", "middle"], ["--speed", "-1"]])
+def test_a_broker_that_restarts_while_we_send_gets_everything(tmp_path: Path) -> None:
+    broker = Mosquitto()
+    broker.start()
+    try:
+        publisher = MqttPublisher(parse_url(broker.url))
+        for n in range(10):
+            publisher.send("a", b"%d" % n)
+        broker.stop()
+        for n in range(10):
+            publisher.send("a", b"%d" % n)
+        assert publisher.settle(0.2) > 0, "what nobody has acknowledged is missing, and says so without an exception"
+        broker.start()
+        assert publisher.settle(30) == 0
+        publisher.close()
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"at": "yesterday", "payload": {}}', "at is 'yesterday'"),
+        ('{"at": 1e300, "payload": {}}', r"at is 1e\+300"),
+        ('{"topic": 5, "payload": {}}', "topic is 5"),
+    ],
+)
+def test_a_record_with_a_wrong_time_or_topic_is_one_line(tmp_path: Path, line: str, said: str) -> None:
+    recorded = tmp_path / "recorded.jsonl"
+    recorded.write_text(f'{{"y": 2}}\n{line}\n')
+    with pytest.raises(Problem, match=rf"recorded\.jsonl: a record's {said}"):
+        read(recorded, SERIES, print)
+
+
+def test_a_file_name_never_makes_a_topic_that_mqtt_refuses(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    odd = tmp_path / "shop#1+2.json"
+    odd.write_text("{}")
+    items = read(odd, SERIES, print)
+    assert items[0].topic == "replay/shop_1_2"
+    with pytest.raises(MqttError, match="MQTT topic 'a/#'"):
+        send([Item(None, "a/#", b"")], mosquitto.url, Settings(), Registry(), 0.0, lambda n: None)
+
+
+def test_images_do_not_reach_the_log(tmp_path: Path) -> None:
+    payload = b'{"snapshot": "' + b"A" * 5000 + b'"}'
+    send([Item(None, "t", payload)], f"sqlite:///{tmp_path}", Settings(), Registry(), 0.0, lambda n: None)
+    assert [value for _, _, value in records(tmp_path)] == [b'{"snapshot": "[image removed: 5000 bytes]"}']
+
+
+@pytest.mark.parametrize(
+    "words", [["--zone", "Mars/Base"], ["--stamps", "middle"], ["--speed", "-1"], ["--speed", "nan"], ["--speed", "inf"]]
+)
 def test_wrong_options_are_refused(words: list[str], tmp_path: Path) -> None:
     app = typer.Typer()
     replay.register(app)

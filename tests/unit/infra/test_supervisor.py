@@ -136,6 +136,26 @@ def test_lines_carry_the_name_of_their_role(tmp_path: Path) -> None:
     assert lines == ["talker    one", "talker    two"]
 
 
+def test_a_stream_that_takes_no_lines_does_not_stop_the_reading_of_the_roles(tmp_path: Path) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    talker = role("talker", "for n in range(100_000): print('a line of a few bytes', n)", once=True)
+
+    async def main() -> None:
+        async with Supervisor([talker], tmp_path, os.environ, Full()) as supervisor:
+            await asyncio.wait_for(supervisor.start(), 30)
+
+    asyncio.run(main())  # it would hang: the pipe of the role is full, nobody reads it
+
+
+def test_a_full_disk_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "up.lock").symlink_to("/dev/full")
+    with pytest.raises(Problem, match="FOOTSTREAM_DATA"):
+        Lock(tmp_path)
+
+
 def test_a_second_supervisor_on_the_same_data_is_refused(tmp_path: Path) -> None:
     first = Lock(tmp_path)
     with pytest.raises(Problem, match=f"process {os.getpid()} runs there already"):
