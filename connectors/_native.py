@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
+from schemas.rows import Same
+
 Column = Sequence[Any]
 _KEYS_WITH_INDEX = 1 << 9 | 1 << 10  # flags of LowCardinality: additional keys, dictionary to be updated
 
@@ -85,5 +87,16 @@ def block(types: dict[str, str], columns: Sequence[Column]) -> bytes:
         raise ValueError(f"{len(types)} columns of {rows} values expected, got {[len(c) for c in columns]}")
     parts = [varint(len(types)), varint(rows)]
     for (name, kind), column in zip(types.items(), columns, strict=True):
-        parts += (_sized(name), _sized(kind), _ENCODERS[kind](column))
+        body = _same(kind, column.value, rows) if type(column) is Same and rows else _ENCODERS[kind](column)
+        parts += (_sized(name), _sized(kind), body)
     return b"".join(parts)
+
+
+def _same(kind: str, value: Any, rows: int) -> bytes:
+    """A column of one value: encoded once and repeated."""
+    one = _ENCODERS[kind]([value])
+    if kind.startswith("LowCardinality"):  # ends with the number of rows and their places in the dictionary, all of them 0
+        return one[:-9] + struct.pack("<Q", rows) + bytes(rows)
+    if kind.startswith("Nullable"):  # first all marks of null, then all values
+        return one[:1] * rows + one[1:] * rows
+    return one * rows

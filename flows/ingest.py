@@ -12,8 +12,8 @@ import msgspec
 from operators.ingest import Accepted, Arrival, Ingest
 from operators.memory import DeviceMemory, packed, unpacked
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
-from schemas.events import LineCount, Refusal, ZoneCount
-from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
+from schemas.events import LineCount, Plain, Refusal, ZoneCount
+from schemas.rows import PLAIN_WINDOWS, Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
 SCHEMA = 1
@@ -136,6 +136,34 @@ class IngestFlow:
         if not events or report.refusals or len(arrivals) > 1:
             self._refuse(arrivals, bool(events), payload, rows)
         m.accepted = accepted
+
+    def accept_plain(
+        self, plain: Plain, entry: Device, arrival: int, place: int, now: int, stamp: int, durable: int, rows: Rows
+    ) -> list[int] | None:
+        """Take a plain report whole and write its rows: the ids of its lines. None: nothing was done, `accept` has to judge it.
+
+        What nearly every record goes through, so it makes no objects but the rows.
+        """
+        ids = self.ingest.take_plain(plain, entry, arrival, place, now, stamp, durable)
+        if ids is None:
+            return None
+        device, dialect, text, start, end = plain.device, plain.dialect, plain.time_text, plain.start, plain.end
+        self.touched[device] = entry
+        written = rows.get(PLAIN_WINDOWS.name)
+        if written is None:
+            written = rows[PLAIN_WINDOWS.name] = []
+        site, partition, position = self.site.id, place >> 48, place & _POSITION
+        seconds, skew, rank = end - start, arrival // 1000 - end, _RANK - arrival
+        if not -_INT32 <= skew < _INT32:
+            skew = _INT32 - 1 if skew > 0 else -_INT32
+        for (line, into, out), event_id in zip(plain.lines, ids, strict=True):
+            written.append(
+                (
+                    site, device, event_id, line, start, end, seconds, into, out,
+                    dialect, text, skew, arrival, partition, position, rank,
+                )
+            )  # fmt: skip
+        return ids
 
     def _refuse(self, arrivals: list[Arrival], partial: bool, payload: bytes, rows: Rows) -> None:
         refusals = [r for a in arrivals for r in a.report.refusals]

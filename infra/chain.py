@@ -7,8 +7,11 @@ import msgspec
 
 from flows.ingest import IngestFlow
 from flows.traffic import TrafficFlow, days_of
-from operators.ingest import Arrival, Known
-from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
+from operators.ingest import Accepted, Arrival, Known
+from operators.memory import unplaced
+from operators.moment import FOREVER, Context, Flow, Moment, Output, PlainFlow, SiteFlow
+from operators.traffic import Change
+from schemas.events import Plain
 from schemas.sites import Device, Site
 
 Lookup = Callable[[str, set[tuple[str, int]]], Mapping[tuple[str, int], Sequence[Known]]]
@@ -34,6 +37,9 @@ class Chain:
         self.ingest = cast(IngestFlow, built["ingest"])
         self.others = [f for name, f in built.items() if name != "ingest"]
         self.traffic = cast(TrafficFlow | None, built.get("traffic"))
+        self.plain_ways = [(f, f.take_plain if isinstance(f, PlainFlow) else None) for f in self.others]
+        ways = [way for _, way in self.plain_ways if way is not None]
+        self.takes_plain = ways if len(ways) == len(self.others) else []
         self.wants_changes = any(f.wants_changes for f in flows)
         self.due = self._due()
         self.changed = False
@@ -64,6 +70,46 @@ class Chain:
         self.changed = True
         if self.others:
             self.due = self._due()
+
+    def handle_plain(
+        self, plain: Plain, entry: Device, arrival: int, place: int, payload: bytes, stamp: int, durable: int, out: Output
+    ) -> None:
+        """The same for a plain report, the short way where nothing stands against it. `arrival`: epoch ms."""
+        now = arrival // 1000
+        if now > self.now:
+            if now >= self.due:
+                self.advance(now, out)
+            self.now = now
+        ids = self.ingest.accept_plain(plain, entry, arrival, place, self.now, stamp, durable, out.rows)
+        if ids is None:
+            arrivals = [Arrival(*unplaced(place), arrival, plain.report())]
+            self.handle(arrivals, entry, payload, stamp, durable, out)
+            return
+        self.changed = True
+        if self.takes_plain:
+            for take in self.takes_plain:
+                take(plain, entry, arrival, self.now, None)
+        elif self.others:
+            self._take_at_length(plain, ids, entry, arrival, place, out)
+            self.due = self._due()
+
+    def _take_at_length(self, plain: Plain, ids: list[int], entry: Device, arrival: int, place: int, out: Output) -> None:
+        """Hand on a plain report where not every flow takes it as it stands."""
+        report, start, end = plain.report(), plain.start, plain.end
+        a = Arrival(*unplaced(place), arrival, report)
+        accepted = [
+            Accepted(
+                entry, event, event_id, start, end, "new", None, arrival, arrival // 1000 - end, "device", False, a, "", place
+            )
+            for event, event_id in zip(report.events, ids, strict=True)
+        ]
+        changes: list[Change] | None = [] if self.wants_changes else None
+        m = Moment(self.now, max(arrival, self.now * 1000), a, out, accepted, changes, set(), {})
+        for flow, way in self.plain_ways:
+            if way is None:
+                flow.take(m)
+            else:
+                way(plain, entry, arrival, self.now, changes)
 
     def advance(self, now: int, out: Output) -> None:
         """Fire all timers up to `now` (epoch s), in order of their time."""

@@ -76,7 +76,7 @@ class Engine:
             init_db_dir(self.recovery, 1)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(200_000, 20, 100)
+        gc.disable()  # a lane makes millions of tuples a minute and no cycles: those of libraries are looked for at snapshots
         cli_main(
             self._flow(),
             epoch_interval=timedelta(seconds=self.snapshot_s),
@@ -141,15 +141,22 @@ class _Logic(StatefulBatchLogic[Any, Any, Any]):  # type: ignore[misc]  # untype
         return self.saved if self.slot is None else self.engine.guarded(self.slot.snapshot)
 
 
+FULL_EVERY = 60
+"""Every so many snapshots all objects are looked through for cycles, otherwise the young ones only."""
+
+
 class _OutPart(StatefulSinkPartition[Any, None]):  # type: ignore[misc]  # untyped base
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.snapshots = 0
 
     def write_batch(self, items: list[Any]) -> None:
         self.engine.guarded(self.engine.sink.write, items)
 
     def snapshot(self) -> None:
         self.engine.guarded(self.engine.sink.durable)
+        self.snapshots += 1
+        gc.collect(1 if self.snapshots % FULL_EVERY else 2)  # now that the rows of the epoch are gone
 
 
 class _Out(FixedPartitionedSink[Any, None]):  # type: ignore[misc]  # untyped base

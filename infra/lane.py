@@ -14,10 +14,10 @@ import msgspec
 
 from connectors.log import RAW, Batch, Log, SliceReader
 from flows.ingest import quarantined
-from operators.ingest import Arrival
+from operators.ingest import MIN_HORIZON_S, Arrival
 from operators.moment import Rows
-from schemas.events import Refusal, Report
-from schemas.sites import UNASSIGNED, Device, Registry, Site
+from schemas.events import Plain, Refusal, Report
+from schemas.sites import UNASSIGNED, Device, Registry
 
 SLOTS = 4
 """Slots per partition: permanent keys of the state. Changing the number is a migration."""
@@ -27,24 +27,31 @@ BEHIND_S, BEHIND_FLUSHES = 120, 4
 WALL_LAG_S = 2
 """A wall-clock tick stays this far behind the clock, so that records on their way are not overtaken."""
 
-Decode = Callable[[bytes, str], list[Report]]
+Decode = Callable[[bytes, str], Plain | list[Report]]
+Headers = tuple[tuple[str, bytes], ...]
 Poison = Mapping[tuple[int, int], str]
 
 
 class Work(msgspec.Struct, gc=False):
-    """One record for one store: nearly always one report; an array holds several of the same device."""
+    """One record for one store: a plain report, or the reports of one device (nearly always one). `arrival`: epoch ms."""
 
-    arrivals: list[Arrival]
-    site: Site
+    position: int
+    arrival: int
+    said: Plain | list[Report]
     entry: Device
     payload: bytes
 
+    def arrivals(self, partition: int) -> list[Arrival]:
+        """The reports at length."""
+        reports = self.said if isinstance(self.said, list) else [self.said.report()]
+        return [Arrival(partition, self.position, self.arrival, report) for report in reports]
+
 
 class Item(msgspec.Struct, gc=False):
-    """What one batch of one partition, or a tick, brings to one slot.
+    """What one batch of one partition, or a tick, brings to one slot. `work`: by store, since each store is on its own.
 
-    A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `oldest`: smallest
-    device time among the reports. `tick`: store time that all stores of the slot have reached (epoch s), 0 for none.
+    A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `late`: the work that
+    may be late, by store. `tick`: store time that all stores of the slot have reached (epoch s), 0 for none.
     """
 
     key: str
@@ -54,8 +61,8 @@ class Item(msgspec.Struct, gc=False):
     first: int = 0
     end: int = 0
     log_ms: int = 0
-    oldest: int = 1 << 40
-    work: list[Work] = []
+    late: dict[str, list[Work]] = {}
+    work: dict[str, list[Work]] = {}
     rows: Rows = {}
     tick: int = 0
     flush: bool = False
@@ -174,11 +181,13 @@ def _cut(batch: Batch, end: int) -> Batch:
 
 
 class Spread:
-    """Decodes batches and spreads them over the slots. `poison`: records that made an operator fail, with the reason."""
+    """Decodes batches and spreads them over the slots. `poison`: records that made an operator fail, with the reason.
+    `clock`: newest time of each partition so far, from records and ticks, epoch s."""
 
     def __init__(self, lane: Lane, registry: Registry, decode: Decode, poison: Poison) -> None:
         self.lane, self.registry, self.decode, self.poison = lane, registry, decode, poison
         self.keys: dict[tuple[int, str], str] = {}
+        self.clock: dict[int, int] = {}
 
     def key(self, partition: int, site: str) -> str:
         found = self.keys.get((partition, site))
@@ -195,6 +204,7 @@ class Spread:
     def _tick(self, tick: Tick) -> list[tuple[str, Item]]:
         out = []
         for partition, at in tick.times.items():
+            self.clock[partition] = max(self.clock.get(partition, 0), at)
             for slot in range(SLOTS):
                 key = f"{partition:05d}.{slot}"
                 wanted = self.lane.hints.get(key, 0)
@@ -203,52 +213,73 @@ class Spread:
         return out
 
     def _batch(self, batch: Batch) -> list[tuple[str, Item]]:
-        lane, partition, find, decode = self.lane, batch.partition, self.registry.find, self.decode
+        lane, partition = self.lane, batch.partition
         lane.seq += 1
         newest = max(batch.timestamps)
         lane.log_ms[partition] = max(lane.log_ms.get(partition, 0), newest)
-        items: dict[str, Item] = {}
-        first, end = batch.positions[0], batch.positions[-1] + 1
-        refused: list[tuple[Any, ...]] = []
-        poison, place = self.poison, self.keys
-        for position, stamp, value, headers in zip(batch.positions, batch.timestamps, batch.values, batch.headers, strict=True):
+        made = _Made(partition, lane.seq, batch.positions[0], batch.positions[-1] + 1, newest)
+        position = 0
+        try:
+            for position, stamp, value, headers in zip(
+                batch.positions, batch.timestamps, batch.values, batch.headers, strict=True
+            ):
+                self._record(made, position, stamp, value, headers)
+        except BaseException:
             lane.handling = (partition, position)
-            if poison and lane.handling in poison:
-                reports = [Report("", "", "", None, [], [Refusal("poison", "", self.poison[partition, position])])]
-            else:
-                reports = decode(value, _source(headers) if headers else "mqtt")
-            report = reports[0]
-            alone = len(reports) == 1
-            if not alone:
-                report = next((r for r in reports if r.device), report)
-            if not report.device:
-                refused += quarantined(RAW, partition, position, stamp, "", "", _refusals(reports), False, value)
-                continue
-            site, entry = find(report.device, stamp / 1000)
-            key = place.get((partition, site.id)) or self.key(partition, site.id)
-            item = items.get(key)
-            if item is None:
-                item = items[key] = Item(key, partition, lane.seq, 0, first, end, newest)
-                item.work, item.rows = [], {}
-            if report.time is not None and report.time < item.oldest:
-                item.oldest = report.time
-            if alone:
-                arrivals = [Arrival(partition, position, stamp, report)]
-            else:
-                arrivals = [Arrival(partition, position, stamp, r) for r in _of_one_device(report, reports)]
-                item.oldest = min([item.oldest, *(r.time for r in reports if r.time is not None)])
-            item.work.append(Work(arrivals, site, entry, value))
-        lane.handling = None
-        if refused or not items:
-            key = self.key(partition, UNASSIGNED)
-            item = items.setdefault(key, Item(key, partition, lane.seq, 0, first, end, newest))
-            item.rows = {"quarantine": refused} if refused else {}
-        for item in items.values():
-            item.fan = len(items)
-        return list(items.items())
+            raise
+        if made.refused or not made.items:
+            made.item(self.key(partition, UNASSIGNED)).rows = {"quarantine": made.refused} if made.refused else {}
+        for item in made.items.values():
+            item.fan = len(made.items)
+        return list(made.items.items())
+
+    def _record(self, made: "_Made", position: int, stamp: int, value: bytes, headers: Headers) -> None:
+        """Decode one record and put it where its store's slot finds it."""
+        partition = made.partition
+        if self.poison and (partition, position) in self.poison:
+            said: Plain | list[Report] = [_poisoned(self.poison[partition, position])]
+        else:
+            said = self.decode(value, _source(headers) if headers else "mqtt")
+        if isinstance(said, Plain):
+            device, oldest = said.device, said.end
+        else:
+            said, device, oldest = _of_one_device(said)
+            if not device:
+                made.refused += quarantined(RAW, partition, position, stamp, "", "", _refusals(said), False, value)
+                return
+        site, entry = self.registry.find(device, stamp / 1000)
+        work = made.work.get(site.id)
+        if work is None:
+            item = made.item(self.key(partition, site.id))
+            work = made.work[site.id] = item.work[site.id] = []
+        one = Work(position, stamp, said, entry, value)
+        work.append(one)
+        clock = max(self.clock.get(partition, 0), stamp // 1000)
+        self.clock[partition] = clock
+        if oldest <= clock - MIN_HORIZON_S:
+            made.item(self.key(partition, site.id)).late.setdefault(site.id, []).append(one)
 
 
-def _source(headers: tuple[tuple[str, bytes], ...]) -> str:
+class _Made(msgspec.Struct):
+    """What becomes of one batch: items by slot, their work by store, and the rows of records that no store can take."""
+
+    partition: int
+    seq: int
+    first: int
+    end: int
+    newest: int
+    items: dict[str, Item] = {}
+    work: dict[str, list[Work]] = {}
+    refused: list[tuple[Any, ...]] = []
+
+    def item(self, key: str) -> Item:
+        found = self.items.get(key)
+        if found is None:
+            found = self.items[key] = Item(key, self.partition, self.seq, 0, self.first, self.end, self.newest)
+        return found
+
+
+def _source(headers: Headers) -> str:
     for name, value in headers:
         if name == "source":
             return value.decode("utf-8", "replace")
@@ -259,12 +290,23 @@ def _refusals(reports: list[Report]) -> list[Refusal]:
     return [r for report in reports for r in report.refusals] or [Refusal("unknown_message")]
 
 
-def _of_one_device(first: Report, reports: list[Report]) -> list[Report]:
-    """The reports of an array that belong to the first device named; the others become refusals: one record has one store."""
+def _poisoned(error: str) -> Report:
+    return Report("", "", "", None, [], [Refusal("poison", "", error)])
+
+
+def _of_one_device(reports: list[Report]) -> tuple[list[Report], str, int]:
+    """The reports that belong to the first device named, that device ("" for none), and their smallest device time.
+
+    Those of other devices become refusals: one record has one store.
+    """
+    first = next((r for r in reports if r.device), reports[0])
+    oldest = min((r.time for r in reports if r.time is not None), default=1 << 40)
+    if len(reports) == 1 or not first.device:
+        return reports, first.device, oldest
     others = [r for r in reports if r.device != first.device]
     first.refusals = [
         *first.refusals,
         *(f for r in others for f in r.refusals),
         *(Refusal("several_devices", "", f"{r.device} stands in a message of {first.device}") for r in others if r.events),
     ]
-    return [first, *(r for r in reports if r.device == first.device and r is not first)]
+    return [first, *(r for r in reports if r.device == first.device and r is not first)], first.device, oldest

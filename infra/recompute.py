@@ -21,7 +21,7 @@ from operators.drift import Factors, factors_from
 from operators.ingest import Accepted, horizon_of
 from operators.moment import Context, Output, Rows
 from operators.traffic import FOREVER, Change
-from schemas.rows import GENERATION, TABLES, Repairs
+from schemas.rows import GENERATION, TABLES, Repairs, whole_rows
 from schemas.sites import Registry, Site
 
 CHECKED = ("line_minutes", "site_minutes", "line_buckets", "site_buckets", "occupancy")
@@ -81,7 +81,7 @@ def _traffic(site: Site, events: Iterable[Accepted], now: int, generation: int, 
     for a in events:
         flow.traffic.take(a, a.end, changes, set())
     flow.flush(now, True, out)
-    return out.rows
+    return whole_rows(out.rows)
 
 
 def _within(table: str, rows: list[tuple[Any, ...]], low: int, high: int) -> list[tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """Loads the site registry from TOML: one file per store, a file or a folder of them. `docs/example-site.toml` shows every key.
 
 All mistakes of all files are told at once, each with file, line, key, what is wrong and what to do. Times of day are wall-clock
-times of the store's zone; device ids are compared in lower case.
+times of the store's zone; device ids are compared in lower case and without colons.
 """
 
 import re
@@ -216,17 +216,21 @@ def _device(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> Device
         file.wrong((*at, "id"), f"{device_id!r} is not a serial number or devEUI; 4 to 64 letters and digits")
         device_id = None
     counting = file.choice(raw, "counting", get_args(Source), at, "window")
+    trigger = file.choice(raw, "trigger", ("increment", "counter"), at, "increment")
+    lines = _lines(file, raw, at)
+    if trigger == "counter" and "trigger" in (counting, *(line.counting for line in lines.values())):
+        file.wrong((*at, "trigger"), "triggers that are running totals count nobody; set counting to window")
     device = Device(
-        id=(device_id or "").lower(),
+        id=(device_id or "").lower().replace(":", ""),  # a MAC: the decoders leave the colons out
         name=file.get(raw, "name", str, at, device_id or ""),
         model=file.get(raw, "model", str, at, ""),
-        lines=_lines(file, raw, at),
+        lines=lines,
         zones=_zones(file, raw, at),
         interval_s=file.number(raw, "interval_s", 1, 86_400, at, 60) or 60,
         counting=counting,
         clock=file.choice(raw, "clock", ("auto", "device", "arrival"), at, "auto"),
         dst=file.choice(raw, "dst", ("add", "included"), at, "add"),
-        trigger=file.choice(raw, "trigger", ("increment", "counter"), at, "increment"),
+        trigger=trigger,
         swap=file.get(raw, "swap", bool, at, False),
         since=_since(file, raw, at, zone),
     )
@@ -306,9 +310,9 @@ def _files(path: Path) -> list[Path]:
 def _read(path: Path) -> tuple[TomlFile, Site | None]:
     file = TomlFile(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no TOML, a number of thousands of digits
         file.wrong((), f"cannot be read: {error}; mend the file")
         return file, None
     file = TomlFile(str(path), text)

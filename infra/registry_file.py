@@ -48,6 +48,14 @@ def _kind(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
+def _shown(value: Any) -> str:
+    """A value in a message: short. Python refuses to write out whole numbers of thousands of digits."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "of more than 30 digits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 class TomlFile:
     """One file while it is read: takes values out of tables and collects mistakes."""
 
@@ -82,7 +90,7 @@ class TomlFile:
         if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
             return value
         wanted = {str: "text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}[kind]
-        self.wrong((*at, key), f"must be {wanted}, not {_kind(value)} {value!r}" + (f"; {remedy}" if remedy else ""))
+        self.wrong((*at, key), f"must be {wanted}, not {_kind(value)} {_shown(value)}" + (f"; {remedy}" if remedy else ""))
         return default
 
     def choice(self, table: Mapping[str, Any], key: str, among: tuple[str, ...], at: Place, default: Any) -> Any:
@@ -99,16 +107,17 @@ class TomlFile:
         if value is None:
             return default
         if not least <= value <= most:
-            self.wrong((*at, key), f"{value} is out of range; it must lie between {least} and {most}")
+            self.wrong((*at, key), f"{_shown(value)} is out of range; it must lie between {least} and {most}")
             return default
         return int(value)
 
     def tables(self, table: Mapping[str, Any], key: str, at: Place) -> list[tuple[Place, dict[str, Any]]]:
         """The tables of an array of tables, with their places."""
         found = []
-        for position, item in enumerate(self.get(table, key, list, at, [], f"write [[{key}]] tables")):
+        remedy = f"write [[{'.'.join(part for part in (*at, key) if isinstance(part, str))}]] tables"
+        for position, item in enumerate(self.get(table, key, list, at, [], remedy)):
             if isinstance(item, dict):
                 found.append(((*at, key, position), item))
             else:
-                self.wrong((*at, key, position), f"must be a table, not {_kind(item)}; write [[{key}]] tables")
+                self.wrong((*at, key, position), f"must be a table, not {_kind(item)}; {remedy}")
         return found

@@ -159,7 +159,7 @@ class Repairer(threading.Thread):
 
 def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     """Run until SIGTERM, or to the end of the log; the exit code. Raises Problem, LogError, StoreDown."""
-    from schemas.sensors import decode
+    from schemas.sensors import read
 
     check_flows(spec.flows)
     log = open_settings_log(settings)
@@ -179,7 +179,7 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     poison = {at: str(error) for at, (tries, error) in recovery.poison().items() if tries >= TRIES}
     engine = Engine(
         source=LogSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time),
-        spread=Spread(lane, registry, decode, poison),
+        spread=Spread(lane, registry, read, poison),
         slot=lambda key, saved: SiteSlot(
             key, saved, lane, registry, flows, context, lambda want, part, position: recall(store, want, part, position)
         ),

@@ -16,14 +16,14 @@ from zlib import crc32
 
 import msgspec
 
-from connectors.clickhouse import Store
+from connectors.clickhouse import BadRow, Store
 from connectors.log import RAW, TRANSITIONS, Log, NewRecord, Writer
 from infra.lane import Lane
 from infra.slots import Mark, Result
 from schemas.alerts import Transition
-from schemas.rows import TABLES, Progress, Quarantine, Table
+from schemas.rows import FORMS, PLAIN_WINDOWS, TABLES, Progress, Quarantine, Table
 
-FIRST = ("observations", "duplicates", "quarantine")
+FIRST = ("observations", PLAIN_WINDOWS.name, "duplicates", "quarantine")
 LAST = ("repairs",)
 MOST_ROWS = 60_000
 
@@ -106,12 +106,10 @@ class StoreSink:
     def _store(self, buffer: Buffer) -> None:
         """Write everything, in an order in which nothing is announced before what it stands on."""
         rows = buffer.rows
-        order = [*FIRST, *(t for t in rows if t not in FIRST and t not in LAST), *LAST]
-        for table in order:
-            if rows.get(table):
-                self.counted(table, rows[table])
-                self.rows_written += len(rows[table])
-                self._insert(TABLES[table], rows[table])
+        for name in (*FIRST, *(t for t in rows if t not in FIRST and t not in LAST), *LAST):
+            if rows.get(name):
+                self.rows_written += len(rows[name])
+                self._insert(name, rows[name])
         if rows.get("repairs"):
             self.repairs_asked += 1
         if buffer.transitions:
@@ -122,10 +120,19 @@ class StoreSink:
             self.log.commit_progress(RAW, self.group, {p: end for p, (end, _) in positions})
         self.lane.durable = buffer.contiguous
 
-    def _insert(self, table: type[Table], rows: list[tuple[Any, ...]]) -> None:
-        """Store rows; one that no table takes is a bug of ours: it is kept in `quarantine`, said, and the rest goes on."""
+    def _insert(self, name: str, rows: list[tuple[Any, ...]]) -> None:
+        """Store rows of a table, or short ones of a form."""
+        form = FORMS.get(name)
+        table = TABLES[name] if form is None else form.table
+        self.counted(table.name, rows)
+        refused = self.store.insert(table, rows) if form is None else self.store.insert_columns(table, form.columns(rows))
+        if refused:
+            self._keep(table, refused)
+
+    def _keep(self, table: type[Table], refused: list[BadRow]) -> None:
+        """A row that no table takes is a bug of ours: it is kept in `quarantine`, said, and the rest goes on."""
         kept = []
-        for number, (row, error) in enumerate(self.store.insert(table, rows)):
+        for number, (row, error) in enumerate(refused):
             print(f"run: a row for {table.name} was refused and stands in quarantine: {error}", file=sys.stderr, flush=True)
             text = repr(row)
             kept.append(
@@ -145,9 +152,8 @@ class StoreSink:
                     payload=text[:4096],
                 )
             )
-        if kept:
-            self.counted(Quarantine.name, kept)
-            self.store.insert(Quarantine, kept)
+        self.counted(Quarantine.name, kept)
+        self.store.insert(Quarantine, kept)
 
     def _say(self, transitions: list[Transition]) -> None:
         if self.writer is None:

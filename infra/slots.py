@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 
 from infra.chain import Chain
-from infra.lane import Item, Lane, Work
-from operators.ingest import MIN_HORIZON_S, Known
+from infra.lane import Item, Lane
+from operators.ingest import Known
+from operators.memory import place_of
 from operators.moment import FOREVER, Context, Flow, Output
+from schemas.events import Plain
 from schemas.sites import Registry
 
 Recall = Callable[[set[tuple[str, int]], int, int], Mapping[tuple[str, int], Sequence[Known]]]
@@ -42,7 +44,6 @@ class SiteSlot:
         self.key, self.lane, self.registry, self.flows, self.context, self.recall = key, lane, registry, flows, context, recall
         self.encoded: dict[str, tuple[int, bytes]] = dict(saved or {})
         self.chains: dict[str, Chain] = {}
-        self.newest = 0
 
     def chain(self, site_id: str) -> Chain:
         found = self.chains.get(site_id)
@@ -69,29 +70,29 @@ class SiteSlot:
         return [Result(out, marks, flush)] if marks or out.rows or out.transitions else []
 
     def _work(self, item: Item, out: Output) -> None:
-        self.newest = max(self.newest, item.log_ms // 1000)
-        if item.oldest <= self.newest - MIN_HORIZON_S:
+        if item.late:
             self._recall(item)
-        lane, seq, durable = self.lane, item.seq, self.lane.durable
-        chains = self.chains
-        try:
-            for w in item.work:
-                chain = chains.get(w.site.id) or self.chain(w.site.id)
-                chain.handle(w.arrivals, w.entry, w.payload, seq, durable, out)
-        except BaseException:
-            lane.handling = (w.arrivals[0].partition, w.arrivals[0].position)
-            raise
+        partition, seq, durable = item.partition, item.seq, self.lane.durable
+        place = place_of(partition, 0)
+        for site_id, work in item.work.items():
+            chain = self.chain(site_id)
+            for w in work:
+                try:
+                    if type(w.said) is Plain:
+                        chain.handle_plain(w.said, w.entry, w.arrival, place | w.position, w.payload, seq, durable, out)
+                    else:
+                        chain.handle(w.arrivals(partition), w.entry, w.payload, seq, durable, out)
+                except BaseException:
+                    self.lane.handling = (partition, w.position)
+                    raise
 
     def _recall(self, item: Item) -> None:
         """Ask the store about late reports, once for the whole item."""
-        by_site: dict[str, list[Work]] = {}
-        for w in item.work:
-            by_site.setdefault(w.site.id, []).append(w)
         wanted: dict[str, set[tuple[str, int]]] = {}
-        for site_id, work in by_site.items():
+        for site_id, work in item.late.items():
             chain = self.chain(site_id)
-            arrivals = [a for w in work for a in w.arrivals]
-            now = max([chain.now, *(a.arrival // 1000 for a in arrivals)])
+            arrivals = [a for w in work for a in w.arrivals(item.partition)]
+            now = max(chain.now, item.log_ms // 1000)
             needs = chain.ingest.ingest.needs(arrivals, now)
             if needs:
                 wanted[site_id] = needs

@@ -20,7 +20,7 @@ from operators.memory import (
     place_of,
     prune,
 )
-from schemas.events import Event, LineCount, Report, event_id
+from schemas.events import Event, LineCount, Plain, Report, event_id
 from schemas.sites import Device, Site
 
 FUTURE_S = 300
@@ -156,10 +156,8 @@ class Ingest:
             return False
         for e in report.events:
             if type(e) is LineCount and e.kind == "window" and e.start is not None and e.end is not None:
-                line = memory.lines.get(e.line)
-                if line is not None and all(
-                    d in line.covered and not line.covered[d] & m for d, m in minute_mask(e.start, e.end)
-                ):
+                covered = memory.line(e.line).covered
+                if all(d in covered and not covered[d] & m for d, m in minute_mask(e.start, e.end)):
                     return True
         return False
 
@@ -167,9 +165,11 @@ class Ingest:
         """Take in what the store knows of older days, for the batch `stamp`; what is remembered already wins."""
         for (device, day), rows in known.items():
             memory = self.devices.setdefault(device, DeviceMemory())
+            memory.settle()
             for row in sorted(rows, key=lambda k: (k.arrival, k.event_id)):
                 if row.section == "line" and row.kind == "window" and row.counted_before:
-                    _recall_window(memory.lines.setdefault(row.part, LineMemory()), row, stamp)
+                    _recall_window(memory.line(row.part), row, stamp)
+                    memory.frontier = max(memory.frontier, row.end)
                 else:
                     time, arrival, _, place = memory.ids.get(row.event_id, (row.end, row.arrival, stamp, row.place))
                     memory.ids[row.event_id] = (time, arrival, stamp, place)
@@ -207,6 +207,39 @@ class Ingest:
             prune(memory, now, self.horizon, durable, BAD_CLOCK_IDS_S if why else self.horizon)
         return out
 
+    def take_plain(
+        self, plain: Plain, entry: Device, arrival: int, place: int, now: int, stamp: int, durable: int
+    ) -> list[int] | None:
+        """Take a plain report whole when it comes in order, in time and by a good clock: its ids. Every line of it is new then.
+
+        None when it is not sure: nothing was noted, and `take` has to judge it event by event.
+        """
+        memory = self.devices.get(plain.device)
+        start, end, arrival_s = plain.start, plain.end, arrival // 1000
+        if memory is None or start < memory.frontier or start + self.horizon <= now or end > arrival_s + FUTURE_S:
+            return None
+        if entry.clock == "arrival" or (entry.clock == "auto" and end < arrival_s - PAST_S):
+            return None
+        text, running = plain.time_text, plain.running_time
+        if text == memory.last_time_text:
+            return None
+        ids = plain.ids()
+        if memory.ids and not memory.ids.keys().isdisjoint(ids):
+            return None
+        if running is not None:
+            memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
+        memory.fresh.append((start, end, plain.lines, ids, arrival, place, stamp))
+        memory.frontier = end
+        memory.messages += 1
+        if arrival >= memory.last_arrival:
+            memory.last_arrival, memory.dialect, memory.clock = arrival, plain.dialect, "device"
+            memory.skew_s = arrival_s - end
+            memory.firmware = plain.firmware or memory.firmware
+            memory.name = entry.name or plain.name or memory.name
+        if memory.messages >= memory.prune_at:
+            prune(memory, now, self.horizon, durable, self.horizon)
+        return ids
+
     def _note(self, memory: DeviceMemory, a: Arrival, entry: Device, clock: str, skew: int) -> None:
         memory.messages += 1
         if a.arrival >= memory.last_arrival:
@@ -219,19 +252,20 @@ class Ingest:
         self, a: Arrival, entry: Device, memory: DeviceMemory, event: Event, eid: int, time: int, shift: int, stamp: int
     ) -> Accepted | None:
         start, end, stated = _times(event, entry, time, shift)
+        if type(event) is LineCount and event.kind == "trigger" and entry.trigger == "counter":
+            event = msgspec.structs.replace(event, kind="total")  # a running total counts nobody, whatever it is called
         report = a.report
         before: Values | None = None
         place = place_of(a.partition, a.position)
         if type(event) is LineCount and event.kind == "window":
             if eid in memory.ids:
                 return None
-            line = memory.lines.get(event.line)
-            if line is None:
-                line = memory.lines[event.line] = LineMemory()
+            line = memory.line(event.line)
             replayed = report.retransmission and not stated
             verdict, before, place = accept_window(
                 line, eid, start, end, values_of(event), a.arrival, place, stamp, stated, replayed
             )
+            memory.frontier = max(memory.frontier, end)
             if verdict == "overlap":
                 memory.ids[eid] = (end, a.arrival, stamp, place)
         else:
@@ -271,5 +305,4 @@ def _recall_window(line: LineMemory, row: Known, stamp: int) -> None:
         known.ids.append((row.event_id, row.arrival, row.place))
         if row.arrival > known.arrival:
             known.values, known.arrival = row.values, row.arrival
-    for day, mask in minute_mask(row.start, row.end):
-        line.covered[day] = line.covered.get(day, 0) | mask
+    line.cover(row.start, row.end)

@@ -44,9 +44,22 @@ class LineMemory(msgspec.Struct, array_like=True):
     covered: dict[int, int] = {}
     stored: dict[int, bytes] = {}
 
+    def cover(self, start: int, end: int) -> None:
+        """Remember that a window touched these minutes."""
+        for day, mask in minute_mask(start, end):
+            self.covered[day] = self.covered.get(day, 0) | mask
+
+
+Fresh = tuple[int, int, list[tuple[int, int, int]], list[int], int, int, int]
+"""A plain report (`schemas.events.Plain`) that nobody has asked about yet: start, end, lines, ids, arrival, place, stamp."""
+
 
 class DeviceMemory(msgspec.Struct, array_like=True):
-    """What is remembered of one device. `ids`: other events by id -> (time, arrival, stamp, place)."""
+    """What is remembered of one device. `ids`: other events by id -> (time, arrival, stamp, place).
+
+    Reports come in order nearly always. One that begins at `frontier` (the end of the newest window of any line) or later is
+    surely new, so it is only noted in `fresh`; `settle` enters what was noted before anything is looked up.
+    """
 
     lines: dict[int, LineMemory] = {}
     ids: dict[int, tuple[int, int, int, int]] = {}
@@ -61,6 +74,30 @@ class DeviceMemory(msgspec.Struct, array_like=True):
     name: str = ""
     skew_s: int = 0
     clock: str = "device"
+    fresh: list[Fresh] = []
+    frontier: int = 0
+
+    def line(self, number: int) -> LineMemory:
+        """The memory of a line, with everything entered."""
+        if self.fresh:
+            self.settle()
+        found = self.lines.get(number)
+        if found is None:
+            found = self.lines[number] = LineMemory()
+        return found
+
+    def settle(self) -> None:
+        """Enter the windows of `fresh`."""
+        lines = self.lines
+        for start, end, counts, ids, arrival, place, stamp in self.fresh:
+            for (number, into, out), event_id in zip(counts, ids, strict=True):
+                line = lines.get(number)
+                if line is None:
+                    line = lines[number] = LineMemory()
+                values = (into, out, None, None, None, None, None, None)
+                line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
+                line.cover(start, end)
+        self.fresh.clear()
 
 
 def packed(devices: dict[str, DeviceMemory]) -> bytes:
@@ -121,6 +158,11 @@ def place_of(partition: int, position: int) -> int:
     return partition << 48 | position
 
 
+def unplaced(place: int) -> tuple[int, int]:
+    """Partition and position of a place."""
+    return place >> 48, place & (1 << 48) - 1
+
+
 def accept_window(
     line: LineMemory,
     event_id: int,
@@ -141,16 +183,14 @@ def accept_window(
     known = line.windows.get(start)
     if known is not None and (known.end == end or not stated):
         return _again(known, event_id, values, arrival, place, stamp)
-    masks, covered = minute_mask(start, end), line.covered
-    for day, mask in masks:
-        if covered.get(day, 0) & mask:
+    for day, mask in minute_mask(start, end):
+        if line.covered.get(day, 0) & mask:
             if replayed and covered_share(line, start, end) > 0.5:
                 return "overlap", None, place
             if stated and any(s < end and start < w.end for s, w in line.windows.items()):
                 return "overlap", None, place
             break
-    for day, mask in masks:
-        covered[day] = covered.get(day, 0) | mask
+    line.cover(start, end)
     line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
     return "new", None, place
 
@@ -186,6 +226,7 @@ def accept_id(memory: DeviceMemory, event_id: int, time: int, arrival: int, plac
 def prune(memory: DeviceMemory, now: int, horizon: int, durable: int, keep_ids: int) -> None:
     """Forget what is older than the horizon and stored for good. `keep_ids`: seconds that ids stay (longer for bad clocks)."""
     limit = now - horizon
+    _prune_fresh(memory, limit, durable)
     for line in memory.lines.values():
         gone = [s for s, w in line.windows.items() if w.end <= limit and w.stamp <= durable and w.arrival < limit * 1000]
         for start in gone:
@@ -197,5 +238,28 @@ def prune(memory: DeviceMemory, now: int, horizon: int, durable: int, keep_ids: 
     old = [i for i, (t, a, s, _) in memory.ids.items() if t < limit and a < limit * 1000 and s <= durable]
     for event_id in old:
         del memory.ids[event_id]
-    held = len(memory.ids) + sum(len(line.windows) for line in memory.lines.values())
+    held = len(memory.ids) + len(memory.fresh) + sum(len(line.windows) for line in memory.lines.values())
     memory.prune_at = memory.messages + max(64, held // 4)
+
+
+def _prune_fresh(memory: DeviceMemory, limit: int, durable: int) -> None:
+    """Of plain reports that nobody asked about only the covered minutes stay; neighbours are entered as one long window."""
+    kept: list[Fresh] = []
+    runs: dict[int, list[int]] = {}
+    for report in memory.fresh:
+        start, end, counts, _, arrival, _, stamp = report
+        if end > limit or stamp > durable or arrival >= limit * 1000:
+            kept.append(report)
+            continue
+        for number, _, _ in counts:
+            run = runs.get(number)
+            if run is not None and run[1] == start:
+                run[1] = end
+                continue
+            if run is not None:
+                memory.lines[number].cover(run[0], run[1])
+            runs[number] = [start, end]
+            memory.lines.setdefault(number, LineMemory())
+    for number, (start, end) in runs.items():
+        memory.lines[number].cover(start, end)
+    memory.fresh = kept

@@ -5,15 +5,16 @@ those it builds on; so no result depends on how the log was cut into batches.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from operators.ingest import Accepted, Arrival
 from operators.traffic import FOREVER, Change
 from schemas.alerts import Transition
+from schemas.events import Plain
 from schemas.rows import Table
-from schemas.sites import Site
+from schemas.sites import Device, Site
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -29,7 +30,7 @@ class Moment(msgspec.Struct, gc=False):
     """One report or one timer of one store. `now`: store time, epoch s; `now_ms` the same in ms.
 
     `changes`: what entrance lines gained (None when nobody asks for it). `repairs`: minutes that came too late. `notes` is
-    where a flow leaves what later flows look at, by flow name. `late`: every accepted event is beyond the horizon.
+    where a flow leaves what later flows look at, by flow name.
     """
 
     now: int
@@ -64,6 +65,14 @@ class SiteFlow(Protocol):
         """Everything that must survive, immutable, with a schema number inside."""
 
 
+@runtime_checkable
+class PlainFlow(SiteFlow, Protocol):
+    """A flow that is also content with a plain report as it stands, and then needs no `take`. A chain of such flows is fast."""
+
+    def take_plain(self, plain: Plain, entry: Device, arrival: int, now: int, changes: list[Change] | None) -> None:
+        """Look at a plain report that is new as a whole, in order and in time. `arrival`: epoch ms; the rest as in `Moment`."""
+
+
 class Context(msgspec.Struct, frozen=True):
     """What a flow may know of the installation. `generation` as in schemas.rows; `horizon` None: the store's own."""
 
@@ -91,4 +100,4 @@ class Flow(msgspec.Struct, frozen=True):
     wants_changes: bool = False
 
 
-__all__ = ["FOREVER", "Context", "Flow", "Moment", "Output", "Rows", "SiteFlow"]
+__all__ = ["FOREVER", "Context", "Flow", "Moment", "Output", "PlainFlow", "Rows", "SiteFlow"]

@@ -8,7 +8,7 @@ Sums are lists (see the indexes below), because a lane touches hundreds of thous
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,9 +16,9 @@ from operators.calendar import bucket, local_start, utc_offset
 from operators.ingest import Accepted
 from operators.memory import Values
 from operators.spread import MINUTE, spread
-from schemas.events import LineCount
-from schemas.rows import GENERATION
-from schemas.sites import Site
+from schemas.events import LineCount, Plain
+from schemas.rows import GENERATION, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
+from schemas.sites import Device, Site
 
 MEASURED, RESOLUTION, N, KNOWN = 8, 9, 10, 11
 STEPS = ("15m", "1h", "1d")
@@ -53,6 +53,29 @@ def _add(to: Sums, values: Any, seconds: int, resolution: int, n: int, known: in
     to[N] += n
     if known > to[KNOWN]:
         to[KNOWN] = known
+
+
+def _merge(to: Sums, more: Sums) -> None:
+    """Add sums to sums."""
+    to[0] += more[0]
+    to[1] += more[1]
+    if more.count(None) != 6:
+        for i in range(2, 8):
+            v = more[i]
+            if v is not None:
+                was = to[i]
+                to[i] = v if was is None else was + v
+    to[MEASURED] += more[MEASURED]
+    if more[RESOLUTION] > to[RESOLUTION]:
+        to[RESOLUTION] = more[RESOLUTION]
+    to[N] += more[N]
+    if more[KNOWN] > to[KNOWN]:
+        to[KNOWN] = more[KNOWN]
+
+
+def _gained(cell: Sums, old: Sums) -> Sums:
+    """What a minute gained since it was passed on."""
+    return [*_difference(cell, old), cell[MEASURED] - old[MEASURED], cell[RESOLUTION], cell[N] - old[N], cell[KNOWN]]
 
 
 def _difference(new: Any, old: Any) -> Values:
@@ -101,11 +124,42 @@ class Change(msgspec.Struct, gc=False):
     known: int
 
 
+class Told(NamedTuple):
+    """Where a count comes from: device, line, length of the report in seconds, arrival in epoch ms."""
+
+    device: str
+    line: int
+    resolution: int
+    arrival: int
+
+
 class TrafficState(msgspec.Struct, array_like=True):
     lines: dict[str, dict[int, Series]] = {}
     total: Series = msgspec.field(default_factory=Series)
     buckets_sent_at: int = 0
     next_close: int = 0
+
+
+def _to_total(total: Series, minute: int, gained: Sums) -> None:
+    """Add what a line's minute gained to the store's."""
+    cell = total.minutes.get(minute)
+    total.unsent.add(minute)
+    if cell is None:
+        total.minutes[minute] = gained.copy()
+        total.before[minute] = None
+        return
+    if minute not in total.before:
+        total.before[minute] = cell.copy()
+    _merge(cell, gained)
+
+
+class Placed(NamedTuple):
+    """A line as it counts: its series, whether it is an entrance, whether its direction is swapped, what counts on it."""
+
+    series: Series
+    entrance: bool
+    swap: bool
+    source: str
 
 
 class Traffic:
@@ -119,27 +173,162 @@ class Traffic:
         self.close_after = longest + GRACE_S
         self.entrances = sum(1 for d in site.devices.values() for ln in d.lines.values() if ln.role == "entrance")
         self.dirty = True
-        self._placed: dict[LineKey, tuple[Series, bool, bool, str]] = {}
+        self._placed: dict[LineKey, Placed] = {}
+        self._waiting: dict[str, list[tuple[Plain, Device, int, int]]] = {}
 
     # -- in --------------------------------------------------------------------------------------------------------------
 
-    def _place(self, a: Accepted, line: int) -> tuple[Series, bool, bool, str]:
-        """The line's series, whether it is an entrance, whether its direction is swapped, and what counts on it."""
-        device = a.from_.report.device
+    def _place(self, device: str, entry: Device, line: int) -> Placed:
         found = self._placed.get((device, line))
         if found is None:
             series = self.state.lines.setdefault(device, {}).setdefault(line, Series())
-            entry = a.device
-            found = series, entry.line(line).role == "entrance", entry.swapped(line), entry.source(line)
+            found = Placed(series, entry.line(line).role == "entrance", entry.swapped(line), entry.source(line))
             self._placed[device, line] = found
         return found
+
+    def take_plain(self, plain: Plain, entry: Device, arrival: int, now: int, changes: list[Change] | None) -> None:
+        """Count a plain report that is new, in order and in time.
+
+        It only waits until somebody wants to see sums: a device's reports are then counted together, which is twice as fast as
+        touching the memory of another device with each of them.
+        """
+        waiting = self._waiting.get(plain.device)
+        if waiting is None:
+            waiting = self._waiting[plain.device] = []
+        waiting.append((plain, entry, arrival, now))
+        self.dirty = True
+        if changes is not None:
+            self._tell(plain, entry, arrival, changes)
+
+    def _tell(self, plain: Plain, entry: Device, arrival: int, changes: list[Change]) -> None:
+        """What a plain report adds to entrance lines."""
+        device, start, end = plain.device, plain.start, plain.end
+        for line, into, out in plain.lines:
+            _, entrance, swap, source = self._place(device, entry, line)
+            if not entrance or source != "window":
+                continue
+            values: Values = (out, into, *NOTHING[2:]) if swap else (into, out, *NOTHING[2:])
+            for minute, seconds, v in spread(start, end, values):
+                changes.append(Change(device, line, minute, v[0], v[1], seconds, arrival))
+
+    def _count_waiting(self) -> None:
+        """Count the plain reports that wait, device by device: nearly always each is the one and only of its minute."""
+        for device, waiting in self._waiting.items():
+            for plain, entry, arrival, now in waiting:
+                start, end = plain.start, plain.end
+                alone = end - start == MINUTE and not start % MINUTE
+                for line, into, out in plain.lines:
+                    series, entrance, swap, source = self._placed.get((device, line)) or self._place(device, entry, line)
+                    if source != "window":
+                        continue
+                    if swap:
+                        into, out = out, into
+                    if alone and start not in series.minutes:
+                        series.minutes[start] = [into, out, None, None, None, None, None, None, MINUTE, MINUTE, 1, arrival]
+                        series.before[start] = None
+                        series.unsent.add(start)
+                        continue
+                    at, never = Told(device, line, end - start, arrival), set[int]()
+                    for minute, seconds, values in spread(start, end, (into, out, None, None, None, None, None, None)):
+                        self._touch(at, series, entrance, minute, seconds, values, now, None, never)
+        self._waiting = {}
+
+    def _write_waiting(self, now: int, out: dict[str, list[tuple[Any, ...]]]) -> None:
+        """Count the plain reports that wait and write their rows in one go, without the way through minutes that change.
+
+        What is left waiting is for `_count_waiting`: windows that are not a minute of the clock.
+        """
+        rows, gains, left = out.setdefault(PLAIN_LINE_MINUTES.name, []), dict[int, list[int]](), {}
+        for device, waiting in self._waiting.items():
+            lines: dict[int, list[tuple[int, int, int, int]]] = {}
+            rest = []
+            for told in waiting:
+                plain, _, arrival, _ = told
+                start = plain.start
+                if plain.end - start != MINUTE or start % MINUTE:
+                    rest.append(told)
+                    continue
+                for line, people_in, people_out in plain.lines:
+                    counts = lines.get(line)
+                    if counts is None:
+                        counts = lines[line] = []
+                    counts.append((start, people_in, people_out, arrival))
+            if rest:
+                left[device] = rest
+            for line, counts in lines.items():
+                placed = self._place(device, waiting[0][1], line)
+                if placed.source == "window":
+                    self._write_line((self.site.id, device, line), placed, counts, now, rows, gains)
+        self._waiting = left
+        total = self.state.total
+        for minute, (people_in, people_out, n, known) in gains.items():
+            _to_total(total, minute, [people_in, people_out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
+
+    def _write_line(
+        self,
+        head: tuple[str, str, int],
+        placed: Placed,
+        counts: list[tuple[int, int, int, int]],
+        now: int,
+        rows: list[tuple[Any, ...]],
+        gains: dict[int, list[int]],
+    ) -> None:
+        """Rows of new minutes of one line (start, in, out, arrival); `gains` collects what the store's minutes gain by them.
+
+        That they are new follows from the order: a plain report begins where the newest window of its device ended, or later.
+        """
+        series, entrance, swap, _ = placed
+        site, device, line = head
+        minutes, revision = series.minutes, self.base + 1
+        done_before, gone_before = now - self.close_after - MINUTE, now - self.horizon - MINUTE
+        touched: dict[int, Sums] = {}
+        delta: Sums = []
+        start = end = 0
+        for minute, into, out, arrival in counts:
+            if swap:
+                into, out = out, into
+            complete = 1 if minute <= done_before else 0
+            rows.append((site, device, line, minute, into, out, MINUTE, MINUTE, complete, revision, arrival))
+            if not complete:
+                series.open.add(minute)
+            if minute > gone_before:
+                minutes[minute] = [into, out, None, None, None, None, None, None, MINUTE, MINUTE, 1, arrival]
+            if not start <= minute < end:
+                start, end = bucket(self.site.zone, minute, "15m")
+                delta = touched.setdefault(start, [0, 0, *NOTHING[2:], 0, MINUTE, 0, 0])
+            delta[0] += into
+            delta[1] += out
+            delta[N] += 1
+            if arrival > delta[KNOWN]:
+                delta[KNOWN] = arrival
+            if entrance:
+                gained = gains.get(minute)
+                if gained is None:
+                    gains[minute] = [into, out, 1, arrival]
+                    continue
+                gained[0] += into
+                gained[1] += out
+                gained[2] += 1
+                if arrival > gained[3]:
+                    gained[3] = arrival
+        for start, delta in touched.items():
+            delta[MEASURED] = MINUTE * delta[N]
+            self._add_to_buckets(series, start, delta)
+
+    def _add_to_buckets(self, series: Series, start: int, delta: Sums) -> None:
+        """Add what a quarter of an hour gained to it, to its hour and to its day."""
+        for step in STEPS:
+            _merge(series.bucket(step, start if step == "15m" else bucket(self.site.zone, start, step)[0]), delta)
 
     def take(self, a: Accepted, now: int, changes: list[Change] | None, repairs: set[int]) -> None:
         """Count one accepted event. `changes` collects what entrance lines gained, `repairs` the minutes that came too late."""
         event = a.event
         if type(event) is not LineCount or a.verdict == "overlap":
             return
-        series, entrance, swap, source = self._place(a, event.line)
+        if self._waiting:
+            self._count_waiting()
+        device = a.from_.report.device
+        series, entrance, swap, source = self._place(device, a.device, event.line)
         if event.kind != source:
             return
         if a.verdict == "earlier":
@@ -149,16 +338,10 @@ class Traffic:
         new: Values = (e.people_in, e.people_out, e.child_in, e.child_out, e.staff_in, e.staff_out, e.group_in, e.group_out)
         if swap:
             new = _swapped(new)
-        if a.verdict == "new":
-            if a.end - a.start == MINUTE and a.start % MINUTE == 0:
-                self._touch(a, series, entrance, a.start, MINUTE, new, now, changes, repairs)
-                return
-            parts = spread(a.start, a.end, new)
-        else:
-            parts = self._corrected(a, new, swap)
+        parts = spread(a.start, a.end, new) if a.verdict == "new" else self._corrected(a, new, swap)
+        at = Told(device, event.line, a.end - a.start, a.arrival)
         for minute, seconds, values in parts:
-            self._touch(a, series, entrance, minute, seconds, values, now, changes, repairs)
-        self.dirty = True
+            self._touch(at, series, entrance, minute, seconds, values, now, changes, repairs)
 
     def _corrected(self, a: Accepted, new: Values, swap: bool) -> list[tuple[int, int, Values]]:
         """What a correction adds to each minute: new minus old; a superseded report adds knowledge only."""
@@ -170,7 +353,7 @@ class Traffic:
 
     def _touch(
         self,
-        a: Accepted,
+        at: Told,
         series: Series,
         entrance: bool,
         minute: int,
@@ -180,22 +363,22 @@ class Traffic:
         changes: list[Change] | None,
         repairs: set[int],
     ) -> None:
-        resolution = a.end - a.start
+        device, line, resolution, arrival = at
         if entrance and changes is not None:
-            changes.append(Change(a.from_.report.device, a.event.line, minute, values[0], values[1], seconds, a.arrival))  # type: ignore[union-attr]  # a LineCount
+            changes.append(Change(device, line, minute, values[0], values[1], seconds, arrival))
         self.dirty = True
         if minute + MINUTE + self.horizon <= now:
-            self._late(series, entrance, minute, seconds, values, resolution, a.arrival, now)
+            self._late(series, entrance, minute, seconds, values, resolution, arrival, now)
             repairs.add(minute)
             return
         cell = series.minutes.get(minute)
         if cell is None:
             series.before[minute] = None
-            series.minutes[minute] = [*values, seconds, resolution, 1, a.arrival]
+            series.minutes[minute] = [*values, seconds, resolution, 1, arrival]
         else:
             if minute not in series.before:
                 series.before[minute] = cell.copy()
-            _add(cell, values, seconds, resolution, 1, a.arrival)
+            _add(cell, values, seconds, resolution, 1, arrival)
         series.unsent.add(minute)
 
     def _late(
@@ -219,6 +402,7 @@ class Traffic:
 
     def propagate(self) -> None:
         """Pass what changed in the lines' minutes on to the store's minutes and to the buckets."""
+        self._count_waiting()
         total = self.state.total
         for _, _, series, entrance in self._all():
             if series.before:
@@ -227,39 +411,24 @@ class Traffic:
             self._roll(total, None)
 
     def _roll(self, series: Series, total: Series | None) -> None:
-        zone = self.site.zone
+        zone, minutes = self.site.zone, series.minutes
         touched: dict[int, Sums] = {}
+        start = end = 0
         for minute, old in series.before.items():
-            cell = series.minutes[minute]
-            values: Any
-            if old is None:
-                values, seconds, n = cell[:8], cell[MEASURED], cell[N]
-            else:
-                values, seconds, n = _difference(cell, old), cell[MEASURED] - old[MEASURED], cell[N] - old[N]
-            resolution, known = cell[RESOLUTION], cell[KNOWN]
-            start, _ = bucket(zone, minute, "15m")
+            cell = minutes[minute]
+            gained = cell if old is None else _gained(cell, old)
+            if not start <= minute < end:
+                start, end = bucket(zone, minute, "15m")
             delta = touched.get(start)
             if delta is None:
-                delta = touched[start] = _empty()
-            _add(delta, values, seconds, resolution, n, known)
+                touched[start] = gained.copy()
+            else:
+                _merge(delta, gained)
             if total is not None:
-                self._to_total(total, minute, values, seconds, resolution, n, known)
+                _to_total(total, minute, gained)
         series.before.clear()
         for start, delta in touched.items():
-            for step in STEPS:
-                of = start if step == "15m" else bucket(zone, start, step)[0]
-                _add(series.bucket(step, of), delta, delta[MEASURED], delta[RESOLUTION], delta[N], delta[KNOWN])
-
-    @staticmethod
-    def _to_total(total: Series, minute: int, values: Any, seconds: int, resolution: int, n: int, known: int) -> None:
-        cell = total.minutes.get(minute)
-        if cell is None:
-            cell = total.minutes[minute] = _empty()
-            total.before[minute] = None
-        elif minute not in total.before:
-            total.before[minute] = cell.copy()
-        _add(cell, values, seconds, resolution, n, known)
-        total.unsent.add(minute)
+            self._add_to_buckets(series, start, delta)
 
     def quarter(self, start: int) -> Sums | None:
         """Sums of the store's quarter of an hour that begins then, None when nothing was reported."""
@@ -273,14 +442,17 @@ class Traffic:
 
         Buckets are written every 10 s, or at once when `force`.
         """
+        if self._waiting:
+            self._write_waiting(now, out)
         self.propagate()
         self.dirty = False
         state = self.state
         next_close = FOREVER
+        plain, long = out.setdefault(PLAIN_LINE_MINUTES.name, []), out.setdefault("line_minutes", [])
         for device, line, series, _ in self._all():
-            head = (self.site.id, device, line)
-            next_close = min(next_close, self._minutes(series, head, now, out.setdefault("line_minutes", [])))
-        next_close = min(next_close, self._minutes(state.total, None, now, out.setdefault("site_minutes", [])))
+            next_close = min(next_close, self._minutes(series, (self.site.id, device, line), now, plain, long))
+        plain, long = out.setdefault(PLAIN_SITE_MINUTES.name, []), out.setdefault("site_minutes", [])
+        next_close = min(next_close, self._minutes(state.total, None, now, plain, long))
         if force or now - state.buckets_sent_at >= BUCKET_PACE_S or now >= state.next_close:
             state.buckets_sent_at = now
             for device, line, series, _ in self._all():
@@ -294,8 +466,13 @@ class Traffic:
             next_close = min(next_close, state.next_close)
         state.next_close = next_close
 
-    def _minutes(self, series: Series, head: tuple[Any, ...] | None, now: int, rows: list[tuple[Any, ...]]) -> int:
-        """Rows of one series' minutes; returns when the next of its open minutes will be complete."""
+    def _minutes(
+        self, series: Series, head: tuple[Any, ...] | None, now: int, plain: list[tuple[Any, ...]], long: list[tuple[Any, ...]]
+    ) -> int:
+        """Rows of one series' minutes; returns when the next of its open minutes will be complete.
+
+        `head`: store, device and line; None for the store's own. `plain` takes the rows without classes, `long` the others.
+        """
         done_before = now - self.close_after - MINUTE
         todo = series.unsent
         if series.open:
@@ -307,10 +484,15 @@ class Traffic:
             if c is None:
                 continue
             complete = 1 if minute <= done_before else 0
+            people_in, people_out, c2, c3, c4, c5, c6, c7, measured, resolution, n, known = c
+            classless = c2 is c3 is c4 is c5 is c6 is c7 is None
+            rows = plain if classless else long
+            values = (people_in, people_out) if classless else c[:8]
             if head is not None:
-                rows.append((*head, minute, *c[:8], min(c[MEASURED], MINUTE), c[RESOLUTION], complete, base + c[N], c[KNOWN]))
+                covered = measured if measured < MINUTE else MINUTE
+                rows.append((*head, minute, *values, covered, resolution, complete, base + n, known))
             else:
-                rows.append((site, minute, *c[:8], c[MEASURED], expected, complete, base + c[N], c[KNOWN]))
+                rows.append((site, minute, *values, measured, expected, complete, base + n, known))
             if complete:
                 series.open.discard(minute)
             else:

@@ -128,6 +128,41 @@ class Report(msgspec.Struct, gc=False):
     flags: tuple[str, ...] = ()
 
 
+class Plain(msgspec.Struct, gc=False):
+    """A plain report, in short: what nearly every message is, as a lane that reads tens of thousands a second wants it.
+
+    Every line says people in and out over one and the same window [start, end) that the device stated; no classes, nothing
+    else in the message, nothing refused, not sent again by the device. `lines`: (line, people in, people out), each line once.
+    The rest as in `Report`; `report()` says the same at length.
+    """
+
+    device: str
+    dialect: str
+    time_text: str
+    start: int
+    end: int
+    lines: list[tuple[int, int, int]]
+    site_claim: str | None = None
+    name: str | None = None
+    firmware: str | None = None
+    running_time: int | None = None
+
+    def report(self) -> Report:
+        """The same as a report."""
+        start, end = self.start, self.end
+        events: list[Event] = [LineCount(line, "window", start, end, into, out) for line, into, out in self.lines]
+        claim, name, firmware = self.site_claim, self.name, self.firmware
+        return Report(self.device, self.dialect, self.time_text, end, events, [], claim, name, firmware, self.running_time)
+
+    def ids(self) -> list[int]:
+        """`event_id` of every line."""
+        head = f"{self.device}|line|{self.time_text}|"
+        return [
+            xxh3_64_intdigest(f"{head}{index}|{line}|window|{into}|{out}|None|None|None|None|None|None|".encode())
+            for index, (line, into, out) in enumerate(self.lines)
+        ]
+
+
 def event_id(report: Report, event: Event, index: int, salt: str = "") -> int:
     """Identity of one event of a message: 64 bits, the same whenever and however often the message comes.
 

@@ -39,8 +39,8 @@ class Device(msgspec.Struct, frozen=True):
 
     `clock`: `auto` trusts the device's clock until it is absurd or stands still; `device` always; `arrival` never.
     `dst`: `add` adds an hour to the zone when a message without offset says that DST is in force, `included` does not.
-    `trigger`: whether trigger values are single increments or running counters. `since`: epoch seconds from which the
-    entry holds (None: always).
+    `trigger`: whether trigger values are single increments or running counters, which are kept as totals. `since`: epoch
+    seconds from which the entry holds (None: always).
     """
 
     id: str

@@ -1,5 +1,6 @@
 """`footstream decode`: payload files to canonical events, one JSON object per line."""
 
+import errno
 import sys
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import msgspec
 import orjson
 import typer
 
+from infra.errors import Problem
 from schemas.events import Event, LineCount, Refusal, Report, event_id
 from schemas.sensors import MAX_BYTES, decode, decode_frame
 from schemas.sites import Device, Registry
@@ -33,9 +35,7 @@ def register(app: typer.Typer) -> None:
                 print(f"footstream: cannot read {name}: {error.strerror or error}; give a payload file or -", file=sys.stderr)
                 failed = True
                 continue
-            for line in lines(payload, name, registry):
-                sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.buffer.flush()
+            _write(b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines(payload, name, registry)))
         if failed:
             raise typer.Exit(1)
 
@@ -67,9 +67,23 @@ def _registry(sites: Path | None) -> Registry | None:
     return load_registry(sites)
 
 
+def _write(text: bytes) -> None:
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
+        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever reads has seen enough
+        raise
+    except OSError as error:
+        raise Problem(f"cannot write to standard output: {error.strerror or error}; write to a disk that has room") from None
+
+
 def _read(name: str) -> bytes:
     """At most one byte more than is decoded: enough to be refused as too large."""
     if name == "-":
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "standard input is closed")
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     with Path(name).open("rb") as file:
         return file.read(MAX_BYTES + 1)

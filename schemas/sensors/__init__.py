@@ -16,9 +16,9 @@ from types import ModuleType
 
 import orjson
 
-from schemas.events import Report
+from schemas.events import Plain, Report
 from schemas.sensors._frame import Uplink, read_frame
-from schemas.sensors._json import Bad, Budget, Draft, fold, refused
+from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 
 MAX_BYTES = 256 * 1024
@@ -26,6 +26,8 @@ ARRAY_MOST = 128
 """Objects of one array message that are read."""
 REPAIR_MOST = 16 * 1024
 """Largest message whose text is repaired when it is not UTF-8 (a name typed in another encoding)."""
+FRAME_BYTES_PER_ITEM = 10
+"""Reading so much of a LoRaWAN frame costs as much as an item of a JSON section, and so does each event in it."""
 BRACKETS_MOST = 20_000
 COLONS_MOST = 6_000
 """More of these in one message are no report (a large one has 100); building and naming that much would take long."""
@@ -51,16 +53,32 @@ def decode(value: bytes, source: str = "mqtt") -> list[Report]:
     A part that is refused stands in `refusals` of its report; a report without events is wholly refused. Never raises, and
     looks at no more than 256 KiB, 128 objects and 512 items.
     """
+    found = read(value, source)
+    return [found.report()] if type(found) is Plain else found  # type: ignore[return-value]  # a list: mypy does not narrow by type()
+
+
+def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
+    """The same as `decode`, for a lane: a plain report stays short."""
     try:
-        if len(value) <= MAX_BYTES:
-            for peek, fast in _FAST:
-                if peek in value:
-                    report = fast(value)
-                    if report is not None:
-                        return [report]
-        return decode_tolerant(value)
+        found = _read_fast(value) if len(value) <= MAX_BYTES else None
+        if isinstance(found, Plain):
+            return found
+        return decode_tolerant(value) if found is None else [found]
     except Exception as error:  # the promise of this function: a fault in a decoder costs one message, not the lane
         return [refused("decoder_error", "", type(error).__name__)]
+
+
+def _read_fast(value: bytes) -> Plain | Report | None:
+    """What the first fast reader that is sure reads; what one refuses is left to the tolerant reader, which says why."""
+    try:
+        for peek, fast in _FAST:
+            if peek in value:
+                found: Plain | Report | None = fast(value)
+                if found is not None:
+                    return found
+    except Bad:
+        pass
+    return None
 
 
 def decode_frame(frame: bytes, device: str = "") -> list[Report]:
@@ -123,7 +141,12 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
         for module in _ENVELOPES:
             if module.accepts(message):
                 dialect = module.DIALECT
-                return read_frame(module.unwrap(message), _LAYOUTS)
+                if budget.left <= 0:
+                    raise Bad("too_many_items", "", f"more than {ITEMS_MOST} items in one message")
+                uplink = module.unwrap(message)
+                reports = read_frame(uplink, _LAYOUTS)
+                budget.left -= len(uplink.frame) // FRAME_BYTES_PER_ITEM + sum(1 + len(report.events) for report in reports)
+                return reports
         for module in _MESSAGES:
             if module.accepts(message):
                 dialect = module.DIALECT
@@ -133,4 +156,4 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
         return [Report(device_of(message), dialect, "", None, [], [bad.refusal])]
 
 
-__all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant"]
+__all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant", "read"]

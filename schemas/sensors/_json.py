@@ -84,10 +84,14 @@ class Draft:
                 self.refuse("too_many_items", path, f"more than {ITEMS_MOST} items in one message")
                 return
             self.budget.left -= 1
-            if isinstance(item, dict):
-                yield path, fold(item)
-            else:
-                self.refuse("bad_item", path, f"expected an object, got {type(item).__name__}")
+            try:
+                if not isinstance(item, dict):
+                    raise Bad("bad_item", path, f"expected an object, got {type(item).__name__}")
+                item = fold(item)
+            except Bad as bad:
+                self.refuse(bad.refusal.reason, path, bad.refusal.detail)
+                continue
+            yield path, item
 
     def finish(self) -> None:
         """Close the draft: status last, and a reason when nothing else is in it."""
@@ -124,6 +128,11 @@ def fold(value: object) -> Object:
     return {known(key) or _key(key): item for key, item in value.items()}
 
 
+def brief(value: object, most: int = 40) -> str:
+    """A value for people to read; of a list or an object only what it is, since writing out a large one takes long."""
+    return type(value).__name__ if isinstance(value, list | dict) else str(value)[:most]
+
+
 def count(value: object, where: str, most: int = COUNT_MOST) -> int | None:
     """A number of people: int, integral float or digits; None when it is missing.
 
@@ -149,7 +158,7 @@ def integer(value: object, where: str) -> int | None:
         digits = value.strip()
         if digits.isascii() and digits.lstrip("+-").isdigit() and len(digits) - len(digits.lstrip("+-")) <= 1:
             return int(digits)
-    raise Bad("bad_number", where, f"expected a whole number, got {type(value).__name__} {str(value)[:40]}")
+    raise Bad("bad_number", where, f"expected a whole number, got {type(value).__name__} {brief(value)}")
 
 
 def needed(value: int | None, where: str) -> int:
@@ -166,7 +175,7 @@ def place(value: object, where: str) -> int:
     except Bad:
         number = None
     if number is None or not 1 <= number <= 65535:
-        raise Bad("bad_place", where, f"expected a line or region number, got {str(value)[:40]}")
+        raise Bad("bad_place", where, f"expected a line or region number, got {brief(value)}")
     return number
 
 
@@ -220,7 +229,7 @@ class Clock:
         """Epoch seconds; None when missing or refused. `said`: the text belongs to the identity of the message."""
         if value is None or value == "":
             return None
-        text = str(value)[: _times.TEXT_MOST]
+        text = brief(value, _times.TEXT_MOST)
         if said:
             self.texts.append(text)
         seconds = self._seconds(value) if isinstance(value, str) else None

@@ -1,7 +1,7 @@
 """Names for what is not decoded: other products, other envelopes, position reports, texts. A named reason is counted."""
 
 from schemas.events import Report
-from schemas.sensors._json import Bad, Object, fold, identity, refused
+from schemas.sensors._json import Bad, Object, brief, fold, identity, refused
 
 _CODEC_KEYS = ("line_1", "people_count_all", "people_counter_all", "region_1", "region_0", "total_counter_in", "history")
 
@@ -25,11 +25,13 @@ def unknown_object(message: Object) -> Report:
         return refused(
             "not_a_people_counter",
             "device_info",
-            str(device.get("device_model", ""))[:40],
+            brief(device.get("device_model", "")),
             device=_device(device.get("device_sn")),
         )
     if message.keys() == {"oversize", "head"}:  # what the bridge leaves of a message that is too large
-        return refused("oversize", "", f"{fold(message['oversize']).get('size', '?')} bytes, the bridge kept the first 4 kB")
+        return refused(
+            "oversize", "", f"{brief(fold(message['oversize']).get('size', '?'))} bytes, the bridge kept the first 4 kB"
+        )
     if _position(message) or _position(fold(message.get("data"))) or _position(fold(message.get("gps"))):
         return refused("router_position")
     if "deviceinfo" in message:
@@ -56,7 +58,11 @@ def _position(block: Object) -> bool:
 
 def device_of(message: Object) -> str:
     """The device that a refused message names; empty when it names none."""
-    return _device(message.get("deveui")) or _device(fold(message.get("device_info")).get("device_sn"))
+    try:
+        info = fold(message.get("device_info"))
+    except Bad:
+        info = {}
+    return _device(message.get("deveui")) or _device(info.get("device_sn"))
 
 
 def _device(value: object) -> str:

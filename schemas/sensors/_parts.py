@@ -1,7 +1,7 @@
 """Items that several JSON dialects share: region counts, stays, dwell summaries, device health."""
 
 from schemas.events import DwellSummary, Kind, Stay, ZoneCount
-from schemas.sensors._json import Bad, Clock, Draft, Object, count, fold, integer, needed, number, place, truth
+from schemas.sensors._json import Bad, Clock, Draft, Object, count, fold, needed, number, place, truth
 
 Span = tuple[int | None, int | None]
 """Start and end of what an item covers, epoch seconds; both None when the message says no usable time."""
@@ -82,7 +82,7 @@ def _stay(draft: Draft, item: Object, path: str, zone: int, clock: Clock) -> Sta
             dwell_s *= 1000  # this firmware says seconds: its own start and end prove it
             draft.flag("dwell_in_seconds")
     try:
-        track = integer(item.get("people_id"), path)
+        track = count(item.get("people_id"), path)
     except Bad:
         track = None
     return Stay(zone, start, end, dwell_s, track, truth(item.get("children")), truth(item.get("staff")))

@@ -87,9 +87,9 @@ def decode_object(message: Object, draft: Draft) -> Report:
             _lines(draft, message[name], name, kind, {"window": span, "trigger": (moment, moment), "total": (last, last)}[kind])
     if not _ZONES.isdisjoint(message):
         _zones(draft, message, span, moment, clock)
-    health(draft.status, info, message.get("network_info"))
+    draft.part("device_info", lambda: health(draft.status, info, message.get("network_info")))
     if "di_trigger_data" in message:
-        _wired_input(draft, message["di_trigger_data"])
+        draft.part("di_trigger_data", lambda: _wired_input(draft, message["di_trigger_data"]))
     for name in sorted(message.keys() - _KNOWN):
         draft.flag(f"unknown:{name[:40]}")
     draft.finish()
@@ -113,10 +113,14 @@ def decode_object(message: Object, draft: Draft) -> Report:
 
 def _zones(draft: Draft, message: Object, span: Span, moment: int | None, clock: Clock) -> None:
     for name, kind in _REGIONS:
-        region = fold(message.get(name))
-        covers = span if kind == "window" else (moment, moment)
-        zone_counts(draft, region.get("region_count_data"), f"{name}.region_count_data", kind, covers)
-        dwell(draft, region.get("dwell_time_data"), f"{name}.dwell_time_data", span, clock)
+
+        def read(name: str = name, kind: Kind = kind) -> None:
+            region = fold(message.get(name))
+            covers = span if kind == "window" else (moment, moment)
+            zone_counts(draft, region.get("region_count_data"), f"{name}.region_count_data", kind, covers)
+            dwell(draft, region.get("dwell_time_data"), f"{name}.dwell_time_data", span, clock)
+
+        draft.part(name, read)
     zone_counts(draft, message.get("region_count_data"), "region_count_data", "window", span)
     dwell(draft, message.get("dwell_time_data"), "dwell_time_data", span, clock)
 

@@ -15,9 +15,11 @@ import pytest
 from flows import discovered, ordered
 from infra.chain import Chain
 from operators.ingest import Arrival
+from operators.memory import place_of
 from operators.moment import Context, Output
-from schemas.rows import TABLES
-from schemas.sensors import decode
+from schemas.events import Plain
+from schemas.rows import TABLES, whole_rows
+from schemas.sensors import read
 from schemas.sites import Device, Line, Site
 
 DEVICE = "6537f28778010000"
@@ -56,8 +58,11 @@ def run(name: str, cuts: random.Random | None = None) -> Output:
     for position, (iso, payload) in enumerate(sample(name)):
         if cuts is not None:
             chain = disturb(chain, ms(iso) // 1000, cuts, out, name)
-        arrivals = [Arrival(0, position, ms(iso), report) for report in decode(payload)]
-        chain.handle(arrivals, SITE.devices[DEVICE], payload, 1, 0, out)
+        said = read(payload)
+        if isinstance(said, Plain):
+            chain.handle_plain(said, SITE.devices[DEVICE], ms(iso), place_of(0, position), payload, 1, 0, out)
+        else:
+            chain.handle([Arrival(0, position, ms(iso), r) for r in said], SITE.devices[DEVICE], payload, 1, 0, out)
     chain.flush(True, out)
     return out
 
@@ -76,7 +81,7 @@ def disturb(chain: Chain, until: int, cuts: random.Random, out: Output, name: st
 def newest(out: Output) -> Tables:
     """The newest rows of all tables, as the store's views show them, in order of their keys."""
     found: Tables = {}
-    for table, rows in out.rows.items():
+    for table, rows in whole_rows(out.rows).items():
         shape, by_key = TABLES[table], dict[tuple[Any, ...], dict[str, Any]]()
         for row in rows:
             named = dict(zip(shape.columns, row, strict=True))
@@ -128,4 +133,4 @@ def test_neither_flushes_nor_ticks_nor_restarts_change_the_newest_rows(name: str
 @pytest.mark.parametrize("name", FLOWS)
 def test_what_is_declared_is_what_is_written(name: str) -> None:
     declared = {t.name for flow in ordered([name]) for t in flow.tables}
-    assert {table for table, rows in run(name).rows.items() if rows} <= declared
+    assert {table for table, rows in whole_rows(run(name).rows).items() if rows} <= declared

@@ -160,7 +160,7 @@ class Alert(RuleBasedStateMachine):
             assert wanted is None or wanted > self.at * 1000 or wanted > self.state.last_ms
 
 
-Alert.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+Alert.TestCase.settings = settings(max_examples=300, stateful_step_count=40)
 test_the_machine_says_what_the_oracle_says = Alert.TestCase
 
 SAMPLES = st.lists(
@@ -169,7 +169,7 @@ SAMPLES = st.lists(
 
 
 @given(RULES, SAMPLES, st.lists(st.integers(0, 3000), max_size=30))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_firing_timers_at_any_other_moments_gives_the_same_transitions(
     machine: Rule, samples: list[tuple[int, str, bool]], extra: list[int]
 ) -> None:

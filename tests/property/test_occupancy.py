@@ -66,7 +66,7 @@ def _apply(state: OccupancyState, items: list[Put]) -> None:
         occupancy.put(state, RESET + 60 * minute, door, people_in, people_out)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(first=st.lists(puts, max_size=40), asked=st.lists(st.integers(-5, 450), max_size=6), data=st.data())
 def test_any_history_of_puts_equals_the_fold_from_scratch(first: list[Put], asked: list[int], data: st.DataObject) -> None:
     state = occupancy.start(CONFIG, RESET, FACTORS)
@@ -91,7 +91,7 @@ def test_any_history_of_puts_equals_the_fold_from_scratch(first: list[Put], aske
             assert single == found[minute][1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(items=st.lists(puts, max_size=40, unique_by=lambda p: (p[0], p[1])), data=st.data())
 def test_order_and_repeats_give_the_same_bits(items: list[Put], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(items + items[: len(items) // 2]))
@@ -106,7 +106,7 @@ def test_order_and_repeats_give_the_same_bits(items: list[Put], data: st.DataObj
     assert occupancy.after_close(one) == occupancy.after_close(other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(items=st.lists(puts, min_size=1, max_size=40))
 def test_an_estimate_is_never_negative_and_lies_in_its_interval(items: list[Put]) -> None:
     state = occupancy.start(CONFIG, RESET, FACTORS)

@@ -94,5 +94,5 @@ class Outbox(RuleBasedStateMachine):
         assert set(told) >= {t.episode_id for t in self.open.values()}
 
 
-Outbox.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Outbox.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 test_every_receiver_ends_with_what_it_was_promised = Outbox.TestCase

@@ -112,16 +112,15 @@ def well_formed(draw: st.DrawFn) -> dict[str, Any]:
     return message
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(message=well_formed())
 def test_well_formed_reports_take_the_fast_reader_and_mean_the_same(message: dict[str, Any]) -> None:
     payload = json.dumps(message).encode()
-    report = decode_bytes(payload)
-    assert report is not None, "the fast reader must not hand these on"
-    assert [report] == decode_tolerant(payload)
+    assert decode_bytes(payload) is not None, "the fast reader must not hand these on"
+    assert decode(payload) == decode_tolerant(payload)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(message=st.one_of(messages(COUNT, TIME), messages(SMALL, GOOD_TIME)))
 @example({"device_info": {"device_sn": "a1"}, "time_info": {"time": "2026-03-02T09:01:00+01:00"}, "line_trigger_data": []})
 def test_odd_reports_mean_the_same_to_both_readers(message: dict[str, Any]) -> None:
@@ -203,7 +202,7 @@ def test_every_single_oddity_means_the_same_to_both_readers(base: int) -> None:
     assert taken > 500, "many of them must be read by the fast reader, or nothing was compared"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(message=well_formed(), data=st.data())
 def test_damaged_reports_mean_the_same_to_both_readers(message: dict[str, Any], data: st.DataObject) -> None:
     payload = bytearray(json.dumps(message, ensure_ascii=False).encode())

@@ -1,13 +1,22 @@
-"""Under CI nothing may be skipped: a skipped test, or one that is expected to fail, counts as a failure."""
+"""Under CI nothing may be skipped: a skipped test, or one that is expected to fail, counts as a failure.
+
+Property tests try the same cases on every run there, and new ones elsewhere; a failure prints how to repeat it.
+"""
 
 import os
 
 import pytest
+from hypothesis import settings
 
 
 def strict() -> bool:
     """Whether this run is CI's."""
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+# Without a deadline: a busy machine is no failure.
+settings.register_profile("footstream", deadline=None, derandomize=strict(), print_blob=True)
+settings.load_profile("footstream")
 
 
 def _refused(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from connectors import _native
+from schemas.rows import Same
 
 
 def test_a_block_is_written_as_the_format_says() -> None:
@@ -19,6 +20,16 @@ def test_a_low_cardinality_column_names_each_value_once() -> None:
     block = _native.block({"a": "LowCardinality(String)"}, [["x", "y", "x"]])
     head = (1).to_bytes(8, "little") + (0x600).to_bytes(8, "little") + (2).to_bytes(8, "little")
     assert block.endswith(head + b"\x01x\x01y" + (3).to_bytes(8, "little") + b"\x00\x01\x00")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("UInt64", 2**63), ("Int32", -7), ("String", "é" * 200), ("DateTime('UTC')", 0), ("LowCardinality(String)", "line"),
+     ("Nullable(UInt32)", None), ("Nullable(UInt32)", 7), ("Float64", 0.5)],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", [1, 3, 300])
+def test_a_column_of_one_value_is_written_like_any_other(kind: str, value: object, rows: int) -> None:
+    assert _native.block({"a": kind}, [Same(value, rows)]) == _native.block({"a": kind}, [[value] * rows])
 
 
 def test_long_strings_have_long_lengths() -> None:

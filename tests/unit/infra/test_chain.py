@@ -7,9 +7,11 @@ from typing import Any
 from flows import ordered
 from infra.chain import Chain
 from operators.ingest import Arrival
+from operators.memory import place_of
 from operators.moment import Context, Output
-from schemas.rows import TABLES
-from schemas.sensors import decode
+from schemas.events import Plain
+from schemas.rows import TABLES, whole_rows
+from schemas.sensors import read
 from schemas.sites import Device, Line, Site
 
 DEVICE = "6537f28778010000"
@@ -61,9 +63,12 @@ class Play:
         self.site = site
 
     def send(self, clock: str, payload: bytes) -> None:
-        arrivals = [Arrival(0, self.position, at(clock) * 1000, r) for r in decode(payload)]
-        entry = self.site.devices[DEVICE]
-        self.chain.handle(arrivals, entry, payload, 1, 0, self.out)
+        said, entry, arrival = read(payload), self.site.devices[DEVICE], at(clock) * 1000
+        if isinstance(said, Plain):
+            self.chain.handle_plain(said, entry, arrival, place_of(0, self.position), payload, 1, 0, self.out)
+        else:
+            arrivals = [Arrival(0, self.position, arrival, report) for report in said]
+            self.chain.handle(arrivals, entry, payload, 1, 0, self.out)
         self.position += 1
 
     def flush(self) -> None:
@@ -72,7 +77,7 @@ class Play:
     def rows(self, table: str) -> list[dict[str, Any]]:
         shape = TABLES[table]
         newest: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for row in self.out.rows.get(table, []):
+        for row in whole_rows(self.out.rows).get(table, []):
             named = dict(zip(shape.columns, row, strict=True))
             key = tuple(named[k] for k in shape.key)
             if shape.revised and key in newest:
@@ -130,7 +135,7 @@ def test_occupancy_from_the_corrected_minute_on_is_written_again() -> None:
 def test_the_example_once_more_changes_nothing() -> None:
     p = play(["traffic"])
     before = {t: p.rows(t) for t in ("line_minutes", "site_buckets", "observations")}
-    recalled = list(p.chain.ingest.ingest.devices[DEVICE].lines[1].windows)
+    recalled = list(p.chain.ingest.ingest.devices[DEVICE].line(1).windows)
     assert recalled, "the windows of the last batch are still remembered, because nothing was durable yet"
     for _, payload in EXAMPLE:
         p.send("11:32", payload)

@@ -62,6 +62,27 @@ def test_an_unreadable_file_is_one_line_and_the_others_are_still_decoded(tmp_pat
     assert len(printed(done.stdout)) == 2
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        ("- <&-", b"cannot read -: standard input is closed; give a payload file or -"),
+        ("- >/dev/full", b"cannot write to standard output: No space left on device; write to a disk that has room"),
+        ("- >&-", b"cannot write to standard output: it is closed; write to a disk that has room"),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_one_line(shell: str, said: bytes) -> None:
+    command = f"exec {sys.executable} -c 'from infra.cli import main; main()' decode {shell}"
+    done = subprocess.run(["sh", "-c", command], input=COUNT, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [b"footstream: " + said])
+
+
+def test_a_track_number_beyond_64_bits_is_printed_as_unmeasured() -> None:
+    payload = b'{"device_info":{"device_sn":"A1"},"dwell_time_data":[{"region":1,"duration":5,"people_id":1e300}]}'
+    (line,) = lines(payload, "x")
+    assert (line["type"], line["track"]) == ("stay", None)
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -132,6 +132,14 @@ capacity = 0
         ('zone = "Berlin"', ":1: zone: 'Berlin' is not a known zone; did you mean 'Europe/Berlin'?"),
         ('zone = "../UTC"', ":1: zone: '../UTC' is not a known zone; did you mean 'UTC'?"),
         ('zone = "UTC"\ncapacity = 120', ":2: capacity: must be a table, not whole number 120"),
+        ('zone = "UTC"\n[[devices]]\nid = "AAAA"\nlines = 3',
+         ":4: devices[1].lines: must be a list, not whole number 3; write [[devices.lines]] tables"),
+        ('zone = "UTC"\n[capacity]\nlegal = 0x' + "f" * 5000,
+         ":3: capacity.legal: of more than 30 digits is out of range; it must lie between 1 and 1000000"),
+        ('zone = "UTC"\nname = 0x' + "f" * 5000,
+         ":2: name: must be text in quotes, not whole number of more than 30 digits"),
+        ('zone = "UTC"\nname = [' + "1, " * 500 + "]",
+         ":2: name: must be text in quotes, not list [" + "1, " * 25 + "1..."),
         ('zone = "UTC"\n[capacity]\nlegal = true', ":3: capacity.legal: must be a whole number, not true/false True"),
         ('zone = "UTC"\ndevices = ["a"]', ":2: devices[1]: must be a table, not text; write [[devices]] tables"),
         ('zone = "UTC"\n[exceptions]\n2026-01-01 = "closed"', ":2: exceptions: have no meaning without [hours]; "
@@ -144,6 +152,8 @@ capacity = 0
         ('zone = "UTC"\n[hours]\nfri = "08:00-20:00"\n[exceptions]\n2026-12-24 = "20:00-09:00"',
          ":5: exceptions.2026-12-24: 20:00-09:00 runs into 08:00-20:00 of the next day (2026-12-24 and 2026-12-25); "
          "shorten one of them"),
+        ('zone = "UTC"\n[[devices]]\nid = "AAAA"\ntrigger = "counter"\ncounting = "trigger"',
+         ":4: devices[1].trigger: triggers that are running totals count nobody; set counting to window"),
         ('zone = "UTC"\n[[devices]]\nname = "x"', ":2: devices[1]: has no id; add the serial number or devEUI of the device"),
     ],
 )  # fmt: skip
@@ -158,6 +168,18 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "shop.toml").write_bytes(b"name = \xff")
     assert "utf-8" in check_registry(tmp_path / "shop.toml")[0]
     assert "cannot be read" in _mistakes(tmp_path, "a = " + "[" * 5000)[0]
+    assert "cannot be read" in _mistakes(tmp_path, "a = " + "9" * 5000)[0]
+
+
+def test_a_byte_order_mark_of_an_editor_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "shop.toml").write_bytes(b'\xef\xbb\xbfzone = "UTC"\n')
+    assert check_registry(tmp_path / "shop.toml") == []
+
+
+def test_a_device_is_found_by_the_mac_that_stands_on_its_label(tmp_path: Path) -> None:
+    """The decoders name a device without serial number by its MAC without colons."""
+    registry = load_registry(_file(tmp_path, 'zone = "UTC"\n[[devices]]\nid = "24:E1:24:FA:0C:6C"'))
+    assert registry.find("24e124fa0c6c", time.time())[0].id == "shop"
 
 
 def test_mistakes_of_all_files_of_a_folder_are_said_together(tmp_path: Path) -> None:

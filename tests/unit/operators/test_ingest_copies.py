@@ -58,6 +58,15 @@ def test_which_copy_came_first_shows_neither_in_flags_nor_in_skew() -> None:
     assert (a.flags, a.skew_s) == ("", 2)
 
 
+def test_triggers_that_are_running_totals_are_kept_as_totals() -> None:
+    device = Device("d", "Door", trigger="counter")
+    event = LineCount(1, "trigger", AT, AT, 27, 27)
+    report = Report("d", "vs13x", str(AT), AT, [event])
+    (told,) = Ingest(SITE).take(Arrival(0, 0, AT * 1000, report), device, AT, 1)
+    assert isinstance(told.event, LineCount) and told.event.kind == "total"
+    assert event.kind == "trigger", "the identity is that of what was sent"
+
+
 def test_the_skew_of_a_late_report_is_its_own_not_that_of_the_newest() -> None:
     ingest = Ingest(SITE)
     ingest.take(window(AT + 600, 1, AT + 662, 0), DEVICE, AT + 662, 1)

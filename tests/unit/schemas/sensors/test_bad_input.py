@@ -1,5 +1,6 @@
 """What bad input gets: a named reason, never an exception, and little time."""
 
+import base64
 import json
 import random
 import time
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.events import LineCount, Report
+from schemas.events import LineCount, Report, Stay
 from schemas.sensors import MAX_BYTES, decode, vs121p
 
 HEAD = (
@@ -15,6 +16,9 @@ HEAD = (
     b'"line_periodic_data":['
 )
 TAIL = b"]}"
+DEEP = b"[" * 1015 + b"]" * 1015
+"""Just within what the JSON reader takes."""
+MANY_KEYS = b"{" + b",".join(b'"%d":1' % n for n in range(300)) + b"}"
 
 
 def reasons(payload: bytes) -> list[str]:
@@ -51,6 +55,13 @@ def report_of(line: str, section: str = "line_periodic_data", times: str = '"tim
         (HEAD + b"{}," * 100_000 + b"{}]}", "oversize"),
         (b"[" + b"{}," * 80_000 + b"{}]", "too_many_items"),
         (b"{" + b",".join(b'"%d":1' % n for n in range(300)) + b"}", "too_many_keys"),
+        (b'{"device_info":' + MANY_KEYS + b',"line_periodic_data":[]}', "too_many_keys"),
+        (b'{"device_info":' + MANY_KEYS + b',"time_info":{"timezone":"UTC"}}', "too_many_keys"),
+        (b'{"device_info":' + MANY_KEYS + b"}", "too_many_keys"),
+        (b'{"device_info":{"device_model":' + DEEP + b"}}", "not_a_people_counter"),
+        (b'{"oversize":{"size":' + DEEP + b'},"head":1}', "oversize"),
+        (HEAD + b'{"line":' + DEEP + b',"in":1,"out":1}]}', "bad_place"),
+        (HEAD + b'{"line":1,"in":' + DEEP + b',"out":1}]}', "bad_number"),
         (b"42", "not_an_object"),
         (b'"text"', "not_an_object"),
         (b"null", "not_an_object"),
@@ -106,6 +117,35 @@ def test_a_broken_line_is_refused_and_its_neighbour_counts(item: str, reason: st
     report = report_of(f'{item},{{"line":2,"in":3,"out":4}}')
     assert [refusal.reason for refusal in report.refusals] == [reason]
     assert [(e.line, e.people_in, e.people_out) for e in report.events if isinstance(e, LineCount)] == [(2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "where"),
+    [
+        (b'"line_trigger_data":[%s,{"line":2,"in":3,"out":4}]', "line_trigger_data[0]"),
+        (b'"line_trigger_data":[{"line":2,"in":3,"out":4}],"region_data":%s', "region_data"),
+        (b'"line_trigger_data":[{"line":2,"in":3,"out":4}],"network_info":%s', "device_info"),
+        (b'"line_trigger_data":[{"line":2,"in":3,"out":4}],"di_trigger_data":%s', "di_trigger_data"),
+    ],
+)
+def test_a_part_with_too_many_keys_is_refused_alone(parts: bytes, where: str) -> None:
+    head = b'{"device_info":{"device_sn":"A1"},"time_info":{"time":"2024-05-30T20:11:00+08:00"},'
+    (report,) = decode(head + parts % MANY_KEYS + b"}")
+    assert [(refusal.reason, refusal.where) for refusal in report.refusals] == [("too_many_keys", where)]
+    assert [(e.line, e.people_in, e.people_out) for e in report.events if isinstance(e, LineCount)] == [(2, 3, 4)]
+
+
+def test_a_device_with_too_many_keys_costs_its_own_message_of_an_array_only() -> None:
+    good = b'{"device_info":{"device_sn":"A1"},"line_trigger_data":[{"line":1,"in":1,"out":0}]}'
+    bad, fine = decode(b'[{"device_info":' + MANY_KEYS + b',"line_trigger_data":[]},' + good + b"]")
+    assert [refusal.reason for refusal in bad.refusals] == ["too_many_keys"]
+    assert len(fine.events) == 1
+
+
+@pytest.mark.parametrize("number", ["18446744073709551616", '"99999999999999999999"', "1e300", "-1"])
+def test_a_track_number_that_no_table_can_hold_is_not_measured(number: str) -> None:
+    report = report_of(f'{{"region":1,"duration":5,"people_id":{number}}}', "dwell_time_data")
+    assert [e.track for e in report.events if isinstance(e, Stay)] == [None]
 
 
 def test_ten_thousand_people_a_minute_are_believed_and_one_more_is_not() -> None:
@@ -203,6 +243,10 @@ def test_a_refusal_costs_as_much_of_the_budget_as_an_item() -> None:
     assert len(report.refusals) == 64
 
 
+def uplink(frame: bytes) -> bytes:
+    return b'{"devEUI":"24e1","fCnt":1,"data":"' + base64.b64encode(frame) + b'"}'
+
+
 def heavy() -> Iterator[tuple[str, bytes]]:
     """Messages made to cost time, just within the limits that would refuse them at once."""
     seed = 3
@@ -222,6 +266,14 @@ def heavy() -> Iterator[tuple[str, bytes]]:
     yield "occupancy", b'{"device_info":{"device_sn":"1"},"time_info":{"timezone":""},"occupancy":[' + b"1," * 130_000 + b"1]}"
     stored = b'{"devEUI":"24e1","data":"' + b"IM6A1ploBQEAAgAg" * 21 + b'"}'
     yield "stored records", b"[" + b",".join([stored] * 350) + b"]"
+    yield "a list for a line", HEAD + b'{"line":[' + b"1," * 130_000 + b'1],"in":1,"out":1}]}'
+    yield "a list for a count", HEAD + b'{"line":1,"in":[' + b"1.5e-7," * 37_000 + b'1],"out":1}]}'
+    yield "a list for a time", b'{"time_info":{"time":[' + b"1.5e-7," * 37_000 + b'1]},"line_periodic_data":[]}'
+    yield "a list for a model", b'{"device_info":{"device_model":[' + b"1.1," * 65_000 + b"1]}}"
+    for kind, entry in (("lines", b"\x05\x01\x00\x02\x00"), ("regions", b"\x01\x01\x10\x00\x00")):
+        records = b"".join(b"\x20\xce" + (1754912384 + n).to_bytes(4, "little") + entry for n in range(23))
+        yield f"stored {kind}", b"[" + b",".join([uplink(records)] * 128) + b"]"
+    yield "marks", b"[" + b",".join([uplink(b"\xff\x0b\x00" * 80 + b"\x01\x01")] * 128) + b"]"
 
 
 @pytest.mark.parametrize("payload", [pytest.param(payload, id=name) for name, payload in heavy()])
@@ -236,6 +288,13 @@ def _seconds(payload: bytes) -> float:
     began = time.thread_time()
     decode(payload)
     return time.thread_time() - began
+
+
+def test_an_array_of_uplinks_of_the_usual_size_is_read_whole() -> None:
+    lines = b"".join(bytes((channel, 0xCC, 1, 0, 2, 0)) for channel in (0x05, 0x08, 0x0B, 0x0E))
+    reports = decode(b"[" + b",".join([uplink(lines)] * 64) + b"]")
+    assert [len(report.events) for report in reports] == [4] * 64
+    assert not any(report.refusals for report in reports)
 
 
 def test_a_fault_in_a_decoder_costs_one_message(monkeypatch: pytest.MonkeyPatch) -> None:

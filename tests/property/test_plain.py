@@ -1,0 +1,107 @@
+"""The short way of plain reports says what the long way says, whatever comes, in whatever order."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows import ordered
+from infra.chain import Chain
+from operators.ingest import Arrival
+from operators.memory import place_of
+from operators.moment import Context, Output
+from schemas.events import Plain, event_id
+from schemas.rows import whole_rows
+from schemas.sites import Device, Line, Site
+
+NOON = 1_785_240_000
+"""2026-07-28 12:00 UTC."""
+_DOOR = Device("a", "Door", lines={1: Line(1, "In", "entrance"), 2: Line(2, "Back", "entrance", swap=True)})
+_OTHERS = (
+    Device("b", "Trusted", lines={1: Line(1, "In", "entrance")}, clock="device", swap=True),
+    Device(
+        "c", "By trigger", lines={1: Line(1, "In", "inner"), 2: Line(2, "Out", "entrance", counting="trigger")}, interval_s=300
+    ),
+    Device("d", "No clock", lines={1: Line(1, "In", "entrance")}, clock="arrival"),
+)
+SITE = Site("shop", "Shop", "Europe/Berlin", capacity_operational=20, devices={d.id: d for d in (_DOOR, *_OTHERS)})
+
+
+class Sent(NamedTuple):
+    """A plain report, its arrival (epoch ms), and what happens before it: nothing, a flush, a stop and a start."""
+
+    plain: Plain
+    arrival: int
+    before: str
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Sent]:
+    """Mostly in order; now and then late, again, other values, crossing windows, a clock that is wrong or stands still."""
+    sent: list[Sent] = []
+    clock = NOON
+    for _ in range(draw(st.integers(1, 40))):
+        clock += draw(st.sampled_from([0, 1, 20, 60, 60, 60, 300, 4000, 100_000]))
+        before = draw(st.sampled_from(["", "", "", "flush", "restart"]))
+        if sent and draw(st.integers(0, 4)) == 0:
+            sent.append(Sent(draw(st.sampled_from(sent)).plain, clock * 1000, before))
+            continue
+        length = draw(st.sampled_from([60, 60, 60, 120, 1800, 45]))
+        off = draw(st.sampled_from([0, 0, 0, 0, 30, 60, 600, 2000, 90_000, -400, -100, 40 * 86_400]))
+        end = clock - off if draw(st.booleans()) else (clock - off) // 60 * 60
+        counts = st.tuples(st.integers(0, 9), st.integers(0, 9))
+        lines = [(n, *draw(counts)) for n in draw(st.sampled_from([[1], [1, 2], [1, 2], [2], [1, 7]]))]
+        device = draw(st.sampled_from(["a", "a", "a", "b", "c", "d", "unknown"]))
+        running = draw(st.sampled_from([None, clock - NOON, clock - NOON, 5]))
+        text = draw(st.sampled_from([f"{end - length}|{end}"] * 5 + ["stuck"]))
+        plain = Plain(
+            device, "vs13x", text, end - length, end, lines, None, draw(st.sampled_from([None, "Name"])), "1.2", running
+        )
+        sent.append(Sent(plain, clock * 1000 + draw(st.integers(0, 999)), before))
+    return sent
+
+
+def play(flows: Sequence[str], history: Sequence[Sent], short: bool) -> tuple[dict[str, list[Any]], list[Any]]:
+    """All rows ever written, sorted, and all transitions; the short way or the long one."""
+    found, out = ordered(flows), Output({}, [])
+    chain = Chain(SITE, found, None, Context())
+    for position, (plain, arrival, before) in enumerate(history):
+        if before == "flush":
+            chain.flush(position % 2 == 0, out)
+        elif before == "restart":
+            chain = Chain(SITE, found, chain.state(), Context())
+        entry = SITE.devices.get(plain.device) or Device(plain.device, plain.device)
+        if short:
+            chain.handle_plain(plain, entry, arrival, place_of(3, position), b"", position, position - 2, out)
+        else:
+            chain.handle([Arrival(3, position, arrival, plain.report())], entry, b"", position, position - 2, out)
+    chain.flush(True, out)
+    return {table: sorted(rows, key=repr) for table, rows in whole_rows(out.rows).items() if rows}, out.transitions
+
+
+@pytest.mark.parametrize("flows", [["ingest"], ["traffic"], ["alerts"]], ids=lambda f: f[0])
+@settings(max_examples=250)
+@given(history=histories())
+def test_the_short_way_writes_what_the_long_way_writes(flows: list[str], history: list[Sent]) -> None:
+    assert play(flows, history, short=True) == play(flows, history, short=False)
+
+
+@given(history=histories())
+def test_the_ids_of_a_plain_report_are_those_of_its_events(history: list[Sent]) -> None:
+    for plain, _, _ in history:
+        report = plain.report()
+        assert plain.ids() == [event_id(report, event, index) for index, event in enumerate(report.events)]
+
+
+def test_reports_in_order_take_the_short_way() -> None:
+    chain, out = Chain(SITE, ordered(["ingest"]), None, Context()), Output({}, [])
+    for n in range(200):
+        plain = Plain("a", "vs13x", str(n), NOON + 60 * n, NOON + 60 * n + 60, [(1, n % 5, 0), (2, 0, 1)])
+        chain.handle_plain(plain, _DOOR, 1000 * plain.end, place_of(0, n), b"", n, n, out)
+    memory = chain.ingest.ingest.devices["a"]
+    short = sum(len(rows) for name, rows in out.rows.items() if name != "observations")
+    assert short == 2 * 199, "all but the first, which makes its device known"
+    assert len(memory.fresh) < 100, "what is older than the horizon is forgotten"
+    assert memory.line(2).covered[NOON // 86_400].bit_count() == 200
