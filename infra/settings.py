@@ -68,7 +68,7 @@ class Settings:
     )
     default_zone: str = _setting("UTC", "DEFAULT_ZONE", "IANA zone of devices that nobody assigned")
     flows: str = _setting("all", "FLOWS", "flows that `up` runs, separated by commas, or all")
-    snapshot_s: int = _setting(10, "SNAPSHOT_S", "seconds between recovery snapshots", least=1, most=86_400)
+    snapshot_s: int = _setting(30, "SNAPSHOT_S", "seconds between recovery snapshots", least=1, most=86_400)
     flush_ms: int = _setting(
         500, "FLUSH_MS", "how often changed rows of open minutes are written, milliseconds", most=86_400_000
     )

@@ -9,6 +9,7 @@ Sums are lists (see the indexes below), because a lane touches hundreds of thous
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -25,7 +26,7 @@ STEPS = ("15m", "1h", "1d")
 GRACE_S = 30
 """A bucket is complete one report interval and this long after its end."""
 BUCKET_PACE_S = 10
-"""Open buckets are written at most this often."""
+"""Open buckets are written about this often."""
 FOREVER = 1 << 40
 NOTHING = (0, 0, None, None, None, None, None, None)
 
@@ -173,6 +174,7 @@ class Traffic:
         self.close_after = longest + GRACE_S
         self.entrances = sum(1 for d in site.devices.values() for ln in d.lines.values() if ln.role == "entrance")
         self.dirty = True
+        self._turn = crc32(site.id.encode()) % BUCKET_PACE_S
         self._placed: dict[LineKey, Placed] = {}
         self._waiting: dict[str, list[tuple[Plain, Device, int, int]]] = {}
 
@@ -453,7 +455,9 @@ class Traffic:
             next_close = min(next_close, self._minutes(series, (self.site.id, device, line), now, plain, long))
         plain, long = out.setdefault(PLAIN_SITE_MINUTES.name, []), out.setdefault("site_minutes", [])
         next_close = min(next_close, self._minutes(state.total, None, now, plain, long))
-        if force or now - state.buckets_sent_at >= BUCKET_PACE_S or now >= state.next_close:
+        # Each store has its own second for it: all of them at once would make everybody's rows wait.
+        turn = (now + self._turn) // BUCKET_PACE_S > (state.buckets_sent_at + self._turn) // BUCKET_PACE_S
+        if force or turn or now >= state.next_close:
             state.buckets_sent_at = now
             for device, line, series, _ in self._all():
                 next_close = min(
