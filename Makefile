@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check format bench chaos chaos-full soak clean lock system-tools
+.PHONY: demo test check format bench chaos clean lock system-tools
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on the PATH; install Python 3.11 or 3.12, or say PYTHON=python3.12"; exit 1; }
