@@ -14,7 +14,7 @@ from operators.anomaly import MODELS, reason, unusual
 from operators.calendar import local_start
 from operators.models import Model, Point, restore, slot_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
-from operators.traffic import MEASURED
+from operators.sums import MEASURED
 from schemas.alerts import Sample
 from schemas.rows import Anomalies
 from schemas.sites import Site

@@ -14,7 +14,7 @@ import msgspec
 
 from connectors.log import RAW, Batch, Log, SliceReader
 from flows.ingest import quarantined
-from operators.ingest import MIN_HORIZON_S, Arrival
+from operators.ingest import Arrival
 from operators.moment import Rows
 from schemas.events import Plain, Refusal, Report
 from schemas.sites import UNASSIGNED, Device, Registry
@@ -33,10 +33,14 @@ Poison = Mapping[tuple[int, int], str]
 
 
 class Work(msgspec.Struct, gc=False):
-    """One record for one store: a plain report, or the reports of one device (nearly always one). `arrival`: epoch ms."""
+    """One record for one store: a plain report, or the reports of one device (nearly always one). `arrival`: epoch ms.
+
+    `oldest`: smallest device time among the reports, epoch s.
+    """
 
     position: int
     arrival: int
+    oldest: int
     said: Plain | list[Report]
     entry: Device
     payload: bytes
@@ -50,8 +54,8 @@ class Work(msgspec.Struct, gc=False):
 class Item(msgspec.Struct, gc=False):
     """What one batch of one partition, or a tick, brings to one slot. `work`: by store, since each store is on its own.
 
-    A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `late`: the work that
-    may be late, by store. `tick`: store time that all stores of the slot have reached (epoch s), 0 for none.
+    A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `tick`: store time that
+    all stores of the slot have reached (epoch s), 0 for none.
     """
 
     key: str
@@ -61,7 +65,6 @@ class Item(msgspec.Struct, gc=False):
     first: int = 0
     end: int = 0
     log_ms: int = 0
-    late: dict[str, list[Work]] = {}
     work: dict[str, list[Work]] = {}
     rows: Rows = {}
     tick: int = 0
@@ -181,13 +184,11 @@ def _cut(batch: Batch, end: int) -> Batch:
 
 
 class Spread:
-    """Decodes batches and spreads them over the slots. `poison`: records that made an operator fail, with the reason.
-    `clock`: newest time of each partition so far, from records and ticks, epoch s."""
+    """Decodes batches and spreads them over the slots. `poison`: records that made an operator fail, with the reason."""
 
     def __init__(self, lane: Lane, registry: Registry, decode: Decode, poison: Poison) -> None:
         self.lane, self.registry, self.decode, self.poison = lane, registry, decode, poison
         self.keys: dict[tuple[int, str], str] = {}
-        self.clock: dict[int, int] = {}
 
     def key(self, partition: int, site: str) -> str:
         found = self.keys.get((partition, site))
@@ -204,7 +205,6 @@ class Spread:
     def _tick(self, tick: Tick) -> list[tuple[str, Item]]:
         out = []
         for partition, at in tick.times.items():
-            self.clock[partition] = max(self.clock.get(partition, 0), at)
             for slot in range(SLOTS):
                 key = f"{partition:05d}.{slot}"
                 wanted = self.lane.hints.get(key, 0)
@@ -252,12 +252,7 @@ class Spread:
         if work is None:
             item = made.item(self.key(partition, site.id))
             work = made.work[site.id] = item.work[site.id] = []
-        one = Work(position, stamp, said, entry, value)
-        work.append(one)
-        clock = max(self.clock.get(partition, 0), stamp // 1000)
-        self.clock[partition] = clock
-        if oldest <= clock - MIN_HORIZON_S:
-            made.item(self.key(partition, site.id)).late.setdefault(site.id, []).append(one)
+        work.append(Work(position, stamp, oldest, said, entry, value))
 
 
 class _Made(msgspec.Struct):

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from infra.chain import Chain
-from infra.lane import Item, Lane
-from operators.ingest import Known
+from infra.lane import Item, Lane, Work
+from operators.ingest import MIN_HORIZON_S, Known
 from operators.memory import place_of
 from operators.moment import FOREVER, Context, Flow, Output
 from schemas.events import Plain
@@ -70,8 +70,9 @@ class SiteSlot:
         return [Result(out, marks, flush)] if marks or out.rows or out.transitions else []
 
     def _work(self, item: Item, out: Output) -> None:
-        if item.late:
-            self._recall(item)
+        late = self._late(item)
+        if late:
+            self._recall(item, late)
         partition, seq, durable = item.partition, item.seq, self.lane.durable
         place = place_of(partition, 0)
         for site_id, work in item.work.items():
@@ -86,10 +87,23 @@ class SiteSlot:
                     self.lane.handling = (partition, w.position)
                     raise
 
-    def _recall(self, item: Item) -> None:
+    def _late(self, item: Item) -> dict[str, list[Work]]:
+        """Work that may be late by the time of its store, by store. That time goes on over a restart, the log's may go back."""
+        found: dict[str, list[Work]] = {}
+        for site_id, work in item.work.items():
+            limit = self.chain(site_id).now - MIN_HORIZON_S
+            for w in work:
+                reached = w.arrival // 1000 - MIN_HORIZON_S
+                if reached > limit:
+                    limit = reached
+                if w.oldest <= limit:
+                    found.setdefault(site_id, []).append(w)
+        return found
+
+    def _recall(self, item: Item, late: dict[str, list[Work]]) -> None:
         """Ask the store about late reports, once for the whole item."""
         wanted: dict[str, set[tuple[str, int]]] = {}
-        for site_id, work in item.late.items():
+        for site_id, work in late.items():
             chain = self.chain(site_id)
             arrivals = [a for w in work for a in w.arrivals(item.partition)]
             now = max(chain.now, item.log_ms // 1000)

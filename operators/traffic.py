@@ -3,8 +3,6 @@
 Accepted events go in; rows come out of `flush`, each with its revision. The lane keeps minutes and buckets until the horizon
 has passed; what is later goes to the sums that are still open and asks for a repair of its civil day. The same class with an
 endless horizon is what repair, rebuild and audit run.
-
-Sums are lists (see the indexes below), because a lane touches hundreds of thousands of them a second.
 """
 
 from collections.abc import Iterator
@@ -17,100 +15,19 @@ from operators.calendar import bucket, local_start, utc_offset
 from operators.ingest import Accepted
 from operators.memory import Values
 from operators.spread import MINUTE, spread
+from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
 from schemas.events import LineCount, Plain
 from schemas.rows import GENERATION, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
 from schemas.sites import Device, Site
 
-MEASURED, RESOLUTION, N, KNOWN = 8, 9, 10, 11
 STEPS = ("15m", "1h", "1d")
 GRACE_S = 30
 """A bucket is complete one report interval and this long after its end."""
 BUCKET_PACE_S = 10
 """Open buckets are written about this often."""
 FOREVER = 1 << 40
-NOTHING = (0, 0, None, None, None, None, None, None)
 
-Sums = list[Any]
 LineKey = tuple[str, int]
-
-
-def _empty() -> Sums:
-    return [0, 0, None, None, None, None, None, None, 0, 0, 0, 0]
-
-
-def _add(to: Sums, values: Any, seconds: int, resolution: int, n: int, known: int) -> None:
-    """Add eight counts, covered seconds and knowledge to sums; None is "not measured"."""
-    to[0] += values[0]
-    to[1] += values[1]
-    if values.count(None) != 6:  # six: a device that does not tell classes apart, which is the common one
-        for i in range(2, 8):
-            v = values[i]
-            if v is not None:
-                was = to[i]
-                to[i] = v if was is None else was + v
-    to[MEASURED] += seconds
-    if resolution > to[RESOLUTION]:
-        to[RESOLUTION] = resolution
-    to[N] += n
-    if known > to[KNOWN]:
-        to[KNOWN] = known
-
-
-def _merge(to: Sums, more: Sums) -> None:
-    """Add sums to sums."""
-    to[0] += more[0]
-    to[1] += more[1]
-    if more.count(None) != 6:
-        for i in range(2, 8):
-            v = more[i]
-            if v is not None:
-                was = to[i]
-                to[i] = v if was is None else was + v
-    to[MEASURED] += more[MEASURED]
-    if more[RESOLUTION] > to[RESOLUTION]:
-        to[RESOLUTION] = more[RESOLUTION]
-    to[N] += more[N]
-    if more[KNOWN] > to[KNOWN]:
-        to[KNOWN] = more[KNOWN]
-
-
-def _gained(cell: Sums, old: Sums) -> Sums:
-    """What a minute gained since it was passed on."""
-    return [*_difference(cell, old), cell[MEASURED] - old[MEASURED], cell[RESOLUTION], cell[N] - old[N], cell[KNOWN]]
-
-
-def _difference(new: Any, old: Any) -> Values:
-    return tuple(  # type: ignore[return-value]  # eight values, as in `Values`
-        (None if a is None and b is None else (a or 0) - (b or 0)) for a, b in zip(new[:8], old[:8], strict=True)
-    )
-
-
-def _swapped(v: Values) -> Values:
-    return (v[1], v[0], v[3], v[2], v[5], v[4], v[7], v[6])
-
-
-class Series(msgspec.Struct, array_like=True):
-    """Minutes and buckets of one line, or of the whole store.
-
-    `before`: minutes touched since the last propagation, with a copy of what was already passed on. `unsent`: to be written.
-    `open`: written before they were complete.
-    """
-
-    minutes: dict[int, Sums] = {}
-    buckets: dict[str, dict[int, Sums]] = {}
-    before: dict[int, Sums | None] = {}
-    unsent: set[int] = set()
-    open: set[int] = set()
-    unsent_buckets: dict[str, set[int]] = {}
-    open_buckets: dict[str, set[int]] = {}
-
-    def bucket(self, step: str, start: int) -> Sums:
-        held = self.buckets.setdefault(step, {})
-        found = held.get(start)
-        if found is None:
-            found = held[start] = _empty()
-        self.unsent_buckets.setdefault(step, set()).add(start)
-        return found
 
 
 class Change(msgspec.Struct, gc=False):
@@ -139,19 +56,6 @@ class TrafficState(msgspec.Struct, array_like=True):
     total: Series = msgspec.field(default_factory=Series)
     buckets_sent_at: int = 0
     next_close: int = 0
-
-
-def _to_total(total: Series, minute: int, gained: Sums) -> None:
-    """Add what a line's minute gained to the store's."""
-    cell = total.minutes.get(minute)
-    total.unsent.add(minute)
-    if cell is None:
-        total.minutes[minute] = gained.copy()
-        total.before[minute] = None
-        return
-    if minute not in total.before:
-        total.before[minute] = cell.copy()
-    _merge(cell, gained)
 
 
 class Placed(NamedTuple):
@@ -264,7 +168,7 @@ class Traffic:
         self._waiting = left
         total = self.state.total
         for minute, (people_in, people_out, n, known) in gains.items():
-            _to_total(total, minute, [people_in, people_out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
+            total.gain(minute, [people_in, people_out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
 
     def _write_line(
         self,
@@ -304,15 +208,15 @@ class Traffic:
             if arrival > delta[KNOWN]:
                 delta[KNOWN] = arrival
             if entrance:
-                gained = gains.get(minute)
-                if gained is None:
+                gain = gains.get(minute)
+                if gain is None:
                     gains[minute] = [into, out, 1, arrival]
                     continue
-                gained[0] += into
-                gained[1] += out
-                gained[2] += 1
-                if arrival > gained[3]:
-                    gained[3] = arrival
+                gain[0] += into
+                gain[1] += out
+                gain[2] += 1
+                if arrival > gain[3]:
+                    gain[3] = arrival
         for start, delta in touched.items():
             delta[MEASURED] = MINUTE * delta[N]
             self._add_to_buckets(series, start, delta)
@@ -320,7 +224,7 @@ class Traffic:
     def _add_to_buckets(self, series: Series, start: int, delta: Sums) -> None:
         """Add what a quarter of an hour gained to it, to its hour and to its day."""
         for step in STEPS:
-            _merge(series.bucket(step, start if step == "15m" else bucket(self.site.zone, start, step)[0]), delta)
+            merge(series.bucket(step, start if step == "15m" else bucket(self.site.zone, start, step)[0]), delta)
 
     def take(self, a: Accepted, now: int, changes: list[Change] | None, repairs: set[int]) -> None:
         """Count one accepted event. `changes` collects what entrance lines gained, `repairs` the minutes that came too late."""
@@ -339,7 +243,7 @@ class Traffic:
         e = event
         new: Values = (e.people_in, e.people_out, e.child_in, e.child_out, e.staff_in, e.staff_out, e.group_in, e.group_out)
         if swap:
-            new = _swapped(new)
+            new = swapped(new)
         parts = spread(a.start, a.end, new) if a.verdict == "new" else self._corrected(a, new, swap)
         at = Told(device, event.line, a.end - a.start, a.arrival)
         for minute, seconds, values in parts:
@@ -350,8 +254,8 @@ class Traffic:
         fresh = spread(a.start, a.end, new)
         if a.before is None:
             return [(m, 0, NOTHING) for m, _, _ in fresh]
-        old = spread(a.start, a.end, _swapped(a.before) if swap else a.before)
-        return [(m, 0, _difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
+        old = spread(a.start, a.end, swapped(a.before) if swap else a.before)
+        return [(m, 0, difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
 
     def _touch(
         self,
@@ -373,15 +277,7 @@ class Traffic:
             self._late(series, entrance, minute, seconds, values, resolution, arrival, now)
             repairs.add(minute)
             return
-        cell = series.minutes.get(minute)
-        if cell is None:
-            series.before[minute] = None
-            series.minutes[minute] = [*values, seconds, resolution, 1, arrival]
-        else:
-            if minute not in series.before:
-                series.before[minute] = cell.copy()
-            _add(cell, values, seconds, resolution, 1, arrival)
-        series.unsent.add(minute)
+        series.gain(minute, [*values, seconds, resolution, 1, arrival])
 
     def _late(
         self, series: Series, entrance: bool, minute: int, seconds: int, values: Values, resolution: int, known: int, now: int
@@ -392,7 +288,7 @@ class Traffic:
             if end + self.horizon <= now:
                 continue
             for of in (series, self.state.total) if entrance else (series,):
-                _add(of.bucket(step, start), values, seconds, resolution, 1, known)
+                merge(of.bucket(step, start), [*values, seconds, resolution, 1, known])
 
     # -- sums ------------------------------------------------------------------------------------------------------------
 
@@ -418,16 +314,16 @@ class Traffic:
         start = end = 0
         for minute, old in series.before.items():
             cell = minutes[minute]
-            gained = cell if old is None else _gained(cell, old)
+            more = cell if old is None else gained(cell, old)
             if not start <= minute < end:
                 start, end = bucket(zone, minute, "15m")
             delta = touched.get(start)
             if delta is None:
-                touched[start] = gained.copy()
+                touched[start] = more.copy()
             else:
-                _merge(delta, gained)
+                merge(delta, more)
             if total is not None:
-                _to_total(total, minute, gained)
+                total.gain(minute, more)
         series.before.clear()
         for start, delta in touched.items():
             self._add_to_buckets(series, start, delta)

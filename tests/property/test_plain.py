@@ -82,7 +82,7 @@ def play(flows: Sequence[str], history: Sequence[Sent], short: bool) -> tuple[di
 
 
 @pytest.mark.parametrize("flows", [["ingest"], ["traffic"], ["alerts"]], ids=lambda f: f[0])
-@settings(max_examples=250)
+@settings(max_examples=80)
 @given(history=histories())
 def test_the_short_way_writes_what_the_long_way_writes(flows: list[str], history: list[Sent]) -> None:
     assert play(flows, history, short=True) == play(flows, history, short=False)
