@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
-from schemas.rows import Same
+from schemas.forms import Same
 
 Column = Sequence[Any]
 _KEYS_WITH_INDEX = 1 << 9 | 1 << 10  # flags of LowCardinality: additional keys, dictionary to be updated

@@ -10,23 +10,28 @@ from typing import Any
 import msgspec
 
 from operators.ingest import Accepted, Arrival, Ingest
-from operators.memory import DeviceMemory, packed, unpacked
+from operators.memory import DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
 from schemas.events import LineCount, Plain, Refusal, ZoneCount
-from schemas.rows import PLAIN_WINDOWS, Devices, Duplicates, Observations, Quarantine, Repairs
+from schemas.forms import PLAIN_WINDOWS
+from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
 SCHEMA = 1
 KEPT_PAYLOAD = 4096
 _RANK = 1 << 63
 _INT32 = 1 << 31
-_POSITION = (1 << 48) - 1
 
 
 class _State(msgspec.Struct, array_like=True):
     schema: int
     devices: bytes
     asked: dict[str, int]
+
+
+def _int32(seconds: int) -> int:
+    """As much of it as its column holds."""
+    return max(-_INT32, min(_INT32 - 1, seconds))
 
 
 def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
@@ -58,11 +63,10 @@ def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
         report.time_text,
         a.clock,
         a.flags,
-        a.skew_s if -_INT32 <= a.skew_s < _INT32 else _INT32 - 1 if a.skew_s > 0 else -_INT32,
+        _int32(a.skew_s),
         a.arrival,
         topic,
-        a.place >> 48,
-        a.place & _POSITION,
+        *unplaced(a.place),
         _RANK - a.arrival,
     )
 
@@ -152,10 +156,8 @@ class IngestFlow:
         written = rows.get(PLAIN_WINDOWS.name)
         if written is None:
             written = rows[PLAIN_WINDOWS.name] = []
-        site, partition, position = self.site.id, place >> 48, place & _POSITION
-        seconds, skew, rank = end - start, arrival // 1000 - end, _RANK - arrival
-        if not -_INT32 <= skew < _INT32:
-            skew = _INT32 - 1 if skew > 0 else -_INT32
+        site, (partition, position) = self.site.id, unplaced(place)
+        seconds, skew, rank = end - start, _int32(arrival // 1000 - end), _RANK - arrival
         for (line, into, out), event_id in zip(plain.lines, ids, strict=True):
             written.append(
                 (

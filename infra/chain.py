@@ -37,7 +37,8 @@ class Chain:
         self.ingest = cast(IngestFlow, built["ingest"])
         self.others = [f for name, f in built.items() if name != "ingest"]
         self.traffic = cast(TrafficFlow | None, built.get("traffic"))
-        self.plain_ways = [(f, f.take_plain if isinstance(f, PlainFlow) else None) for f in self.others]
+        # Not `isinstance`: asking a protocol walks all its members, and a lane builds a chain for every store.
+        self.plain_ways = [(f, cast(PlainFlow, f).take_plain if hasattr(f, "take_plain") else None) for f in self.others]
         ways = [way for _, way in self.plain_ways if way is not None]
         self.takes_plain = ways if len(ways) == len(self.others) else []
         self.wants_changes = any(f.wants_changes for f in flows)

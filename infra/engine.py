@@ -95,9 +95,14 @@ class Engine:
         return _Logic(self, state)
 
 
+FULL_EVERY = 60
+"""Every so many snapshots all objects are looked through for cycles, otherwise the young ones only."""
+
+
 class _Partition(StatefulSourcePartition[Any, Any]):  # type: ignore[misc]  # untyped base
     def __init__(self, engine: Engine, resume: Any) -> None:
         self.engine = engine
+        self.snapshots = 0
         engine.guarded(engine.source.start, resume)
 
     def next_batch(self) -> list[Any]:
@@ -107,6 +112,10 @@ class _Partition(StatefulSourcePartition[Any, Any]):  # type: ignore[misc]  # un
         return got  # type: ignore[no-any-return]
 
     def snapshot(self) -> Any:
+        self.snapshots += 1
+        gc.collect(
+            1 if self.snapshots % FULL_EVERY else 2
+        )  # here: a quiet sink is not asked for a snapshot, the source always is
         return self.engine.source.position()
 
 
@@ -141,22 +150,15 @@ class _Logic(StatefulBatchLogic[Any, Any, Any]):  # type: ignore[misc]  # untype
         return self.saved if self.slot is None else self.engine.guarded(self.slot.snapshot)
 
 
-FULL_EVERY = 60
-"""Every so many snapshots all objects are looked through for cycles, otherwise the young ones only."""
-
-
 class _OutPart(StatefulSinkPartition[Any, None]):  # type: ignore[misc]  # untyped base
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.snapshots = 0
 
     def write_batch(self, items: list[Any]) -> None:
         self.engine.guarded(self.engine.sink.write, items)
 
     def snapshot(self) -> None:
         self.engine.guarded(self.engine.sink.durable)
-        self.snapshots += 1
-        gc.collect(1 if self.snapshots % FULL_EVERY else 2)  # now that the rows of the epoch are gone
 
 
 class _Out(FixedPartitionedSink[Any, None]):  # type: ignore[misc]  # untyped base

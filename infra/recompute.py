@@ -21,7 +21,8 @@ from operators.drift import Factors, factors_from
 from operators.ingest import Accepted, horizon_of
 from operators.moment import Context, Output, Rows
 from operators.traffic import FOREVER, Change
-from schemas.rows import GENERATION, TABLES, Repairs, whole_rows
+from schemas.forms import whole_rows
+from schemas.rows import GENERATION, TABLES, Repairs
 from schemas.sites import Registry, Site
 
 CHECKED = ("line_minutes", "site_minutes", "line_buckets", "site_buckets", "occupancy")

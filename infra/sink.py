@@ -21,14 +21,14 @@ from connectors.log import RAW, TRANSITIONS, Log, NewRecord, Writer
 from infra.lane import Lane
 from infra.slots import Mark, Result
 from schemas.alerts import Transition
-from schemas.rows import FORMS, PLAIN_WINDOWS, TABLES, Progress, Quarantine, Table
+from schemas.forms import FORMS, PLAIN_WINDOWS
+from schemas.rows import TABLES, Progress, Quarantine, Table
 
 FIRST = ("observations", PLAIN_WINDOWS.name, "duplicates", "quarantine")
 LAST = ("repairs",)
 MOST_ROWS = 60_000
 INSERTS = 3
-"""Tables that are inserted into at the same time. An insert of few rows is mostly waiting: alone, one after the other, those
-of a flush took 250 ms on two cores, so 140."""
+"""Tables that are inserted into at the same time, so that the rows of a flush do not wait for one table after the other."""
 
 
 class Buffer(msgspec.Struct, gc=False):

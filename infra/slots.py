@@ -79,7 +79,7 @@ class SiteSlot:
             chain = self.chain(site_id)
             for w in work:
                 try:
-                    if type(w.said) is Plain:
+                    if isinstance(w.said, Plain):
                         chain.handle_plain(w.said, w.entry, w.arrival, place | w.position, w.payload, seq, durable, out)
                     else:
                         chain.handle(w.arrivals(partition), w.entry, w.payload, seq, durable, out)

@@ -193,7 +193,7 @@ class Ingest:
             shift = report.dst_added_s
         time = report.time + shift if report.time is not None else arrival_s
         skew = arrival_s - report.time if report.time is not None else 0
-        self._note(memory, a, entry, clock, skew)
+        self._note(memory, report, a.arrival, entry, clock, skew)
         late_before = now - self.horizon
         out: list[Accepted] = []
         for index, event in enumerate(report.events):
@@ -230,23 +230,18 @@ class Ingest:
             memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
         memory.fresh.append((start, end, plain.lines, ids, arrival, place, stamp))
         memory.frontier = end
-        memory.messages += 1
-        if arrival >= memory.last_arrival:
-            memory.last_arrival, memory.dialect, memory.clock = arrival, plain.dialect, "device"
-            memory.skew_s = arrival_s - end
-            memory.firmware = plain.firmware or memory.firmware
-            memory.name = entry.name or plain.name or memory.name
+        self._note(memory, plain, arrival, entry, "device", arrival_s - end)
         if memory.messages >= memory.prune_at:
             prune(memory, now, self.horizon, durable, self.horizon)
         return ids
 
-    def _note(self, memory: DeviceMemory, a: Arrival, entry: Device, clock: str, skew: int) -> None:
+    def _note(self, memory: DeviceMemory, said: Report | Plain, arrival: int, entry: Device, clock: str, skew: int) -> None:
         memory.messages += 1
-        if a.arrival >= memory.last_arrival:
-            memory.last_arrival = a.arrival
-            memory.dialect, memory.skew_s, memory.clock = a.report.dialect, skew, clock
-            memory.firmware = a.report.firmware or memory.firmware
-            memory.name = entry.name or a.report.name or memory.name
+        if arrival >= memory.last_arrival:
+            memory.last_arrival = arrival
+            memory.dialect, memory.skew_s, memory.clock = said.dialect, skew, clock
+            memory.firmware = said.firmware or memory.firmware
+            memory.name = entry.name or said.name or memory.name
 
     def _judge(
         self, a: Arrival, entry: Device, memory: DeviceMemory, event: Event, eid: int, time: int, shift: int, stamp: int

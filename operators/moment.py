@@ -5,7 +5,7 @@ those it builds on; so no result depends on how the log was cut into batches.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -65,7 +65,6 @@ class SiteFlow(Protocol):
         """Everything that must survive, immutable, with a schema number inside."""
 
 
-@runtime_checkable
 class PlainFlow(SiteFlow, Protocol):
     """A flow that is also content with a plain report as it stands, and then needs no `take`. A chain of such flows is fast."""
 

@@ -17,7 +17,8 @@ from operators.memory import Values
 from operators.spread import MINUTE, spread
 from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
 from schemas.events import LineCount, Plain
-from schemas.rows import GENERATION, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
+from schemas.forms import PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
+from schemas.rows import GENERATION
 from schemas.sites import Device, Site
 
 STEPS = ("15m", "1h", "1d")

@@ -9,8 +9,7 @@ Two kinds of table; either way the plain name is a view that shows each key once
   the plain name shows the newest revision of each key, and `<name>_as_of(at_ms = ...)` what was known at a moment (epoch ms).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, overload
+from typing import Any, ClassVar, NamedTuple
 
 TEXT, NAME = "String", "LowCardinality(String)"
 TIME, MS = "DateTime('UTC')", "Int64"
@@ -67,65 +66,6 @@ TABLES: dict[str, type[Table]] = {}
 """All tables by name, in order of declaration."""
 
 
-class Same(Sequence[Any]):
-    """A column that holds one value in every row."""
-
-    __slots__ = ("size", "value")
-
-    def __init__(self, value: Any, size: int) -> None:
-        self.value, self.size = value, size
-
-    def __len__(self) -> int:
-        return self.size
-
-    @overload
-    def __getitem__(self, at: int) -> Any: ...
-    @overload
-    def __getitem__(self, at: slice) -> "Same": ...
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return Same(self.value, len(range(*at.indices(self.size))))
-        if not -self.size <= at < self.size:
-            raise IndexError(at)
-        return self.value
-
-
-class Form:
-    """Rows of a table in short, for what nearly all of them are: the columns in `same` hold one value in all of them.
-
-    A short row holds the others, in order. Half as many values are made, kept and sent for an observation.
-    """
-
-    def __init__(self, name: str, table: type[Table], **same: Any) -> None:
-        self.name, self.table, self.same = name, table, same
-        self.given = tuple(column for column in table.columns if column not in same)
-        FORMS[name] = self
-
-    def columns(self, rows: Sequence[tuple[Any, ...]]) -> list[Sequence[Any]]:
-        """Short rows (at least one) as the table's columns."""
-        given = iter(zip(*rows, strict=True))
-        return [Same(self.same[c], len(rows)) if c in self.same else next(given) for c in self.table.columns]
-
-    def whole(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The table's row for a short one."""
-        given = iter(row)
-        return tuple(self.same[c] if c in self.same else next(given) for c in self.table.columns)
-
-
-FORMS: dict[str, Form] = {}
-"""All short forms by the name under which their rows travel."""
-
-
-def whole_rows(rows: Mapping[str, list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
-    """Rows by table, short ones written out."""
-    found: dict[str, list[tuple[Any, ...]]] = {}
-    for name, held in rows.items():
-        form = FORMS.get(name)
-        table, whole = (name, held) if form is None else (form.table.name, [form.whole(row) for row in held])
-        found.setdefault(table, []).extend(whole)
-    return found
-
-
 class Observations(Table):
     name = "observations"
     comment = "Every accepted event as the sensor said it (before any direction swap). The truth that all figures come from."
@@ -165,22 +105,6 @@ class Observations(Table):
     partition_no = Column(U16, "Provenance: partition")
     position = Column(U64, "Provenance: position in the partition")
     rank = Column(U64, "2^63 - arrival_ms: the earliest copy wins")
-
-
-_NO_CLASSES = dict.fromkeys(("child_in", "child_out", "staff_in", "staff_out", "group_in", "group_out"))
-PLAIN_WINDOWS = Form(
-    "observations of plain windows",
-    Observations,
-    **_NO_CLASSES,
-    section="line",
-    kind="window",
-    present=None,
-    detail="",
-    clock="device",
-    flags="",
-    topic="raw",
-)
-"""Observations of plain reports (`schemas.events.Plain`) in the topic `raw`."""
 
 
 class Duplicates(Table):
@@ -263,9 +187,6 @@ class LineMinutes(Table):
     complete, revision, known_at_ms = _known().values()
 
 
-PLAIN_LINE_MINUTES = Form("line_minutes without classes", LineMinutes, **_NO_CLASSES)
-
-
 class LineBuckets(Table):
     name = "line_buckets"
     comment = "Crossings per line in 15 minutes, hours and days of site-local civil time."
@@ -307,9 +228,6 @@ class SiteMinutes(Table):
     measured_s = Column(U32, "Line-seconds that a report covered")
     expected_s = Column(U32, "Line-seconds of the minute: 60 x entrance lines")
     complete, revision, known_at_ms = _known().values()
-
-
-PLAIN_SITE_MINUTES = Form("site_minutes without classes", SiteMinutes, **_NO_CLASSES)
 
 
 class SiteBuckets(Table):

@@ -3,7 +3,7 @@
 A module is found by walking this folder and tried in the order of its `ORDER`. It has `DIALECT`, `MODELS`, `ORDER`,
 `SAMPLES` and
 - a message format: `accepts(message)`, `decode_object(message, draft)`; with `PEEK` and `decode_bytes(value)` a fast reader
-  of the well-formed case beside it, which answers None when it is not sure;
+  of the well-formed case beside it, which answers a report, a plain one in short, or None when it is not sure;
 - an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`;
 - a frame format: `LAYOUT`.
 
@@ -54,7 +54,7 @@ def decode(value: bytes, source: str = "mqtt") -> list[Report]:
     looks at no more than 256 KiB, 128 objects and 512 items.
     """
     found = read(value, source)
-    return [found.report()] if type(found) is Plain else found  # type: ignore[return-value]  # a list: mypy does not narrow by type()
+    return [found.report()] if isinstance(found, Plain) else found
 
 
 def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:

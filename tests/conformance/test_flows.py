@@ -18,7 +18,8 @@ from operators.ingest import Arrival
 from operators.memory import place_of
 from operators.moment import Context, Output
 from schemas.events import Plain
-from schemas.rows import TABLES, whole_rows
+from schemas.forms import whole_rows
+from schemas.rows import TABLES
 from schemas.sensors import read
 from schemas.sites import Device, Line, Site
 

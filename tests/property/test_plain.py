@@ -13,7 +13,7 @@ from operators.ingest import Arrival
 from operators.memory import place_of
 from operators.moment import Context, Output
 from schemas.events import Plain, event_id
-from schemas.rows import whole_rows
+from schemas.forms import whole_rows
 from schemas.sites import Device, Line, Site
 
 NOON = 1_785_240_000

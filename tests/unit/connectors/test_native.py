@@ -3,7 +3,7 @@
 import pytest
 
 from connectors import _native
-from schemas.rows import Same
+from schemas.forms import Same
 
 
 def test_a_block_is_written_as_the_format_says() -> None:

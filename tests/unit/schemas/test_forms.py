@@ -2,7 +2,8 @@
 
 import pytest
 
-from schemas.rows import FORMS, TABLES, Form, Same, whole_rows
+from schemas.forms import FORMS, Form, Same, whole_rows
+from schemas.rows import TABLES
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=lambda f: f.name)
