@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any
 
-from schemas.forms import Same
+import numpy as np
+import numpy.typing as npt
 
-Column = Sequence[Any]
+from schemas.forms import Repeated, Same
+
+Column = Sequence[Any] | Any
+"""Python values, a column of `schemas.forms`, or an array of whole numbers."""
 _KEYS_WITH_INDEX = 1 << 9 | 1 << 10  # flags of LowCardinality: additional keys, dictionary to be updated
 
 
@@ -32,18 +36,33 @@ def _sized(value: str) -> bytes:
 
 
 def _strings(column: Column) -> bytes:
-    known = {value: _sized(value) for value in dict.fromkeys(column)}
+    known = {value: _sized(value) for value in dict.fromkeys(_distinct(column))}
     return b"".join(map(known.__getitem__, column))
 
 
+def _distinct(column: Column) -> Column:
+    """Values among which all of the column's are."""
+    return column.values if type(column) is Repeated else column
+
+
 def _numbers(code: str) -> Callable[[Column], bytes]:
-    return lambda column: array(code, column).tobytes()
+    return lambda column: _array(code, column) if isinstance(column, np.ndarray) else array(code, column).tobytes()
+
+
+def _array(code: str, column: npt.NDArray[Any]) -> bytes:
+    """Whole numbers as the type wants them. Raises OverflowError, where a cast would wrap silently."""
+    most = np.iinfo(code)
+    if len(column) and not (most.min <= int(column.min()) and int(column.max()) <= most.max):
+        raise OverflowError(f"{int(column.min())} to {int(column.max())} does not fit {most.min} to {most.max}")
+    return column.astype(code).tobytes()
 
 
 def _nullable(code: str) -> Callable[[Column], bytes]:
     width = array(code).itemsize
 
     def encode(column: Column) -> bytes:
+        if isinstance(column, np.ndarray):
+            return bytes(len(column)) + _array(code, column)
         nulls = column.count(None)
         if not nulls:
             return bytes(len(column)) + array(code, column).tobytes()
@@ -55,10 +74,15 @@ def _nullable(code: str) -> Callable[[Column], bytes]:
 
 
 def _low_cardinality(column: Column) -> bytes:
-    index = {value: i for i, value in enumerate(dict.fromkeys(column))}
+    index = {value: i for i, value in enumerate(dict.fromkeys(_distinct(column)))}
     number = len(index)
     kind, code = (0, "B") if number <= 1 << 8 else (1, "H") if number <= 1 << 16 else (2, "I")
-    places = bytes(len(column)) if number == 1 else array(code, map(index.__getitem__, column)).tobytes()
+    if number == 1:
+        places = bytes(len(column))
+    elif type(column) is Repeated:
+        places = np.repeat(np.array(list(map(index.__getitem__, column.values)), code), column.times).tobytes()
+    else:
+        places = array(code, map(index.__getitem__, column)).tobytes()
     head = struct.pack("<QQQ", 1, kind | _KEYS_WITH_INDEX, number)
     return b"".join((head, _strings(list(index)), struct.pack("<Q", len(column)), places))
 

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from xxhash import xxh3_128_hexdigest
 
 from connectors import _native
+from schemas.forms import plain_values
 from schemas.rows import Table
 
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # its warnings repeat what we raise
@@ -218,7 +219,7 @@ def _pauses() -> Iterator[float]:
 def _sift(types: dict[str, str], columns: list[Sequence[Any]], bad: list[BadRow]) -> list[Sequence[Any]]:
     """The columns without the rows that cannot be written."""
     good: list[Row] = []
-    for row in zip(*columns, strict=True):
+    for row in zip(*map(plain_values, columns), strict=True):
         try:
             _native.block(types, [(value,) for value in row])
             good.append(row)

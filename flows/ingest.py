@@ -4,22 +4,20 @@ Guarantee: every record of the log ends as stored, duplicate or quarantined, onc
 stored; its bad parts stand in `quarantine` as partial. Copies are told by what the device said (see operators/memory.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from operators.ingest import Accepted, Arrival, Ingest
-from operators.memory import DeviceMemory, packed, unpacked, unplaced
+from operators.memory import LAYOUT, DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
-from schemas.events import LineCount, Plain, Refusal, ZoneCount
-from schemas.forms import PLAIN_WINDOWS
+from schemas.events import LineCount, Refusal, ZoneCount
+from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
-SCHEMA = 1
 KEPT_PAYLOAD = 4096
-_RANK = 1 << 63
 _INT32 = 1 << 31
 
 
@@ -67,7 +65,7 @@ def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
         a.arrival,
         topic,
         *unplaced(a.place),
-        _RANK - a.arrival,
+        RANK - a.arrival,
     )
 
 
@@ -108,11 +106,11 @@ class IngestFlow:
     """The ingest of one store; owns the memory that tells copies apart, and asks for repairs."""
 
     def __init__(self, site: Site, state: bytes | None, topic: str = "raw") -> None:
-        saved = msgspec.msgpack.decode(state, type=_State) if state else _State(SCHEMA, packed({}), {})
+        saved = msgspec.msgpack.decode(state, type=_State) if state else _State(LAYOUT, packed({}), {})
         self.site, self.topic = site, topic
-        self.ingest = Ingest(site, unpacked(saved.devices))
+        self.ingest = Ingest(site, unpacked(saved.devices, saved.schema))
         self.asked = saved.asked
-        self.touched: dict[str, Device] = {}
+        self.touched: set[str] = set()
         self.repairs: set[str] = set()
 
     def accept(self, arrivals: list[Arrival], entry: Device, m: Moment, stamp: int, durable: int, payload: bytes) -> None:
@@ -123,7 +121,7 @@ class IngestFlow:
             accepted = [one for a in arrivals for one in self.ingest.take(a, entry, m.now, stamp, durable)]
         rows, first = m.out.rows, arrivals[0]
         report = first.report
-        self.touched[report.device] = entry
+        self.touched.add(report.device)
         if accepted:
             rows.setdefault("observations", []).extend([observation(self.site.id, one, self.topic) for one in accepted])
         events = report.events if len(arrivals) == 1 else [e for a in arrivals for e in a.report.events]
@@ -141,31 +139,19 @@ class IngestFlow:
             self._refuse(arrivals, bool(events), payload, rows)
         m.accepted = accepted
 
-    def accept_plain(
-        self, plain: Plain, entry: Device, arrival: int, place: int, now: int, stamp: int, durable: int, rows: Rows
-    ) -> list[int] | None:
-        """Take a plain report whole and write its rows: the ids of its lines. None: nothing was done, `accept` has to judge it.
+    def accept_plains(
+        self, work: Sequence[object], at: int, end: int, now: int, due: int, durable: int, rows: Rows
+    ) -> tuple[int, int]:
+        """Take plain reports of `work[at:end]` as far as the short way goes (see `Ingest.take_plains`) and write their rows.
 
-        What nearly every record goes through, so it makes no objects but the rows.
+        What nearly every record goes through, so a row is the report itself (`schemas.forms.PLAIN_WINDOWS`).
         """
-        ids = self.ingest.take_plain(plain, entry, arrival, place, now, stamp, durable)
-        if ids is None:
-            return None
-        device, dialect, text, start, end = plain.device, plain.dialect, plain.time_text, plain.start, plain.end
-        self.touched[device] = entry
-        written = rows.get(PLAIN_WINDOWS.name)
-        if written is None:
-            written = rows[PLAIN_WINDOWS.name] = []
-        site, (partition, position) = self.site.id, unplaced(place)
-        seconds, skew, rank = end - start, _int32(arrival // 1000 - end), _RANK - arrival
-        for (line, into, out), event_id in zip(plain.lines, ids, strict=True):
-            written.append(
-                (
-                    site, device, event_id, line, start, end, seconds, into, out,
-                    dialect, text, skew, arrival, partition, position, rank,
-                )
-            )  # fmt: skip
-        return ids
+        to, now = self.ingest.take_plains(work, at, end, now, due, durable)
+        if to > at:
+            taken: list[Any] = list(work[at:to])
+            self.touched.update([plain.device for plain in taken])
+            rows.setdefault(PLAIN_WINDOWS.name, []).extend(taken)
+        return to, now
 
     def _refuse(self, arrivals: list[Arrival], partial: bool, payload: bytes, rows: Rows) -> None:
         refusals = [r for a in arrivals for r in a.report.refusals]
@@ -203,12 +189,12 @@ class IngestFlow:
             self.repairs = set()
         if self.touched:
             to = out.rows.setdefault("devices", [])
-            for device, entry in self.touched.items():
-                to.append(device_row(self.site.id, device, entry, self.ingest.devices[device], silent=False))
-            self.touched = {}
+            for device in sorted(self.touched):
+                to.append(device_row(self.site.id, device, self.site.entry(device), self.ingest.devices[device], silent=False))
+            self.touched = set()
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(_State(SCHEMA, packed(self.ingest.devices), self.asked))
+        return msgspec.msgpack.encode(_State(LAYOUT, packed(self.ingest.devices), self.asked))
 
 
 def device_row(site: str, device: str, entry: Device, memory: DeviceMemory, silent: bool) -> tuple[Any, ...]:
@@ -216,7 +202,7 @@ def device_row(site: str, device: str, entry: Device, memory: DeviceMemory, sile
     return Devices.row(
         site=site,
         device=device,
-        device_name=memory.name or device,
+        device_name=entry.name or memory.name or device,
         dialect=memory.dialect,
         firmware=memory.firmware,
         expected_interval_s=entry.interval_s,

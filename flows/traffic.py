@@ -30,7 +30,7 @@ class TrafficFlow:
         saved = msgspec.msgpack.decode(state, type=_Saved).traffic if state else None
         horizon = context.horizon if context.horizon is not None else horizon_of(site)
         self.traffic = Traffic(site, horizon, saved, context.generation)
-        self.take_plain = self.traffic.take_plain
+        self.take_plains = self.traffic.take_plains
 
     def take(self, m: Moment) -> None:
         for a in m.accepted:

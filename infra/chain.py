@@ -18,6 +18,11 @@ Lookup = Callable[[str, set[tuple[str, int]]], Mapping[tuple[str, int], Sequence
 """Observations of older days: (site, {(device, UTC day)}) -> rows by (device, UTC day)."""
 
 
+def arrival_of(plain: Plain) -> Arrival:
+    """A plain report at length, with where it came from."""
+    return Arrival(*unplaced(plain.place), plain.arrival, plain.report())
+
+
 class _Saved(msgspec.Struct, array_like=True):
     now: int
     flows: dict[str, bytes]
@@ -38,12 +43,14 @@ class Chain:
         self.others = [f for name, f in built.items() if name != "ingest"]
         self.traffic = cast(TrafficFlow | None, built.get("traffic"))
         # Not `isinstance`: asking a protocol walks all its members, and a lane builds a chain for every store.
-        self.plain_ways = [(f, cast(PlainFlow, f).take_plain if hasattr(f, "take_plain") else None) for f in self.others]
-        ways = [way for _, way in self.plain_ways if way is not None]
-        self.takes_plain = ways if len(ways) == len(self.others) else []
+        self.ways = [(f, cast(PlainFlow, f).take_plains if hasattr(f, "take_plains") else None) for f in self.others]
+        self.plain_ways = [way for _, way in self.ways if way is not None]
+        self.together = len(self.plain_ways) == len(self.others)
         self.wants_changes = any(f.wants_changes for f in flows)
         self.due = self._due()
         self.changed = False
+        self.failed: object = None
+        """What `handle_plains` was at when it raised."""
 
     def _due(self) -> int:
         soonest = FOREVER
@@ -72,45 +79,63 @@ class Chain:
         if self.others:
             self.due = self._due()
 
-    def handle_plain(
-        self, plain: Plain, entry: Device, arrival: int, place: int, payload: bytes, stamp: int, durable: int, out: Output
-    ) -> None:
-        """The same for a plain report, the short way where nothing stands against it. `arrival`: epoch ms."""
-        now = arrival // 1000
-        if now > self.now:
-            if now >= self.due:
-                self.advance(now, out)
-            self.now = now
-        ids = self.ingest.accept_plain(plain, entry, arrival, place, self.now, stamp, durable, out.rows)
-        if ids is None:
-            arrivals = [Arrival(*unplaced(place), arrival, plain.report())]
-            self.handle(arrivals, entry, payload, stamp, durable, out)
-            return
-        self.changed = True
-        if self.takes_plain:
-            for take in self.takes_plain:
-                take(plain, entry, arrival, self.now, None)
-        elif self.others:
-            self._take_at_length(plain, ids, entry, arrival, place, out)
-            self.due = self._due()
+    def handle_plains(self, work: Sequence[object], at: int, durable: int, out: Output) -> int:
+        """Plain reports from `work[at]` on, the short way as long as nothing stands against it; where it ended."""
+        try:
+            while at < len(work):
+                to = self._take_plains(work, at, durable, out)
+                if to == at and not self._timer_before(work[at], out):
+                    break
+                at = to
+        except BaseException:
+            self.failed = self.ingest.ingest.failed or work[at]
+            raise
+        return at
 
-    def _take_at_length(self, plain: Plain, ids: list[int], entry: Device, arrival: int, place: int, out: Output) -> None:
+    def _take_plains(self, work: Sequence[object], at: int, durable: int, out: Output) -> int:
+        end = len(work) if self.together else at + 1
+        to, now = self.ingest.accept_plains(work, at, end, self.now, self.due, durable, out.rows)
+        if to > at:
+            self.now, self.changed = now, True
+            taken = cast(Sequence[Plain], work[at:to])
+            if not self.together:
+                self._take_at_length(taken[0], out)
+            for take in self.plain_ways if self.together else ():
+                take(taken, None)
+        return to
+
+    def _timer_before(self, next_: object, out: Output) -> bool:
+        """Fire the timers that are due before a plain report; whether there were any."""
+        if not isinstance(next_, Plain):
+            return False
+        reached = next_.arrival // 1000
+        if reached <= self.now or reached < self.due:
+            return False
+        self.advance(reached, out)
+        return True
+
+    def handle_plain(self, plain: Plain, durable: int, out: Output) -> None:
+        """A plain report, event by event."""
+        self.handle([arrival_of(plain)], self.site.entry(plain.device), b"", plain.stamp, durable, out)
+
+    def _take_at_length(self, plain: Plain, out: Output) -> None:
         """Hand on a plain report where not every flow takes it as it stands."""
-        report, start, end = plain.report(), plain.start, plain.end
-        a = Arrival(*unplaced(place), arrival, report)
+        a, arrival = arrival_of(plain), plain.arrival
+        entry, skew = self.site.entry(plain.device), arrival // 1000 - plain.end
         accepted = [
             Accepted(
-                entry, event, event_id, start, end, "new", None, arrival, arrival // 1000 - end, "device", False, a, "", place
+                entry, event, event_id, plain.start, plain.end, "new", None, arrival, skew, "device", False, a, "", plain.place
             )
-            for event, event_id in zip(report.events, ids, strict=True)
+            for event, event_id in zip(a.report.events, plain.ids(), strict=True)
         ]
         changes: list[Change] | None = [] if self.wants_changes else None
         m = Moment(self.now, max(arrival, self.now * 1000), a, out, accepted, changes, set(), {})
-        for flow, way in self.plain_ways:
+        for flow, way in self.ways:
             if way is None:
                 flow.take(m)
             else:
-                way(plain, entry, arrival, self.now, changes)
+                way([plain], changes)
+        self.due = self._due()
 
     def advance(self, now: int, out: Output) -> None:
         """Fire all timers up to `now` (epoch s), in order of their time."""

@@ -15,6 +15,7 @@ import msgspec
 from connectors.log import RAW, Batch, Log, SliceReader
 from flows.ingest import quarantined
 from operators.ingest import Arrival
+from operators.memory import place_of
 from operators.moment import Rows
 from schemas.events import Plain, Refusal, Report
 from schemas.sites import UNASSIGNED, Device, Registry
@@ -33,26 +34,25 @@ Poison = Mapping[tuple[int, int], str]
 
 
 class Work(msgspec.Struct, gc=False):
-    """One record for one store: a plain report, or the reports of one device (nearly always one). `arrival`: epoch ms.
+    """One record for one store that says more than a plain report: its reports, all of one device (nearly always one).
 
-    `oldest`: smallest device time among the reports, epoch s.
+    `arrival`: epoch ms. `oldest`: smallest device time among the reports, epoch s.
     """
 
     position: int
     arrival: int
     oldest: int
-    said: Plain | list[Report]
+    reports: list[Report]
     entry: Device
     payload: bytes
 
     def arrivals(self, partition: int) -> list[Arrival]:
-        """The reports at length."""
-        reports = self.said if isinstance(self.said, list) else [self.said.report()]
-        return [Arrival(partition, self.position, self.arrival, report) for report in reports]
+        """The reports with where they came from."""
+        return [Arrival(partition, self.position, self.arrival, report) for report in self.reports]
 
 
 class Item(msgspec.Struct, gc=False):
-    """What one batch of one partition, or a tick, brings to one slot. `work`: by store, since each store is on its own.
+    """What one batch of one partition, or a tick, brings to one slot. `work`: records by store, since each is on its own.
 
     A batch `seq` is spread over `fan` items; it covers the positions up to `end` and log time `log_ms`. `tick`: store time that
     all stores of the slot have reached (epoch s), 0 for none.
@@ -65,7 +65,7 @@ class Item(msgspec.Struct, gc=False):
     first: int = 0
     end: int = 0
     log_ms: int = 0
-    work: dict[str, list[Work]] = {}
+    work: dict[str, list[Plain | Work]] = {}
     rows: Rows = {}
     tick: int = 0
     flush: bool = False
@@ -218,45 +218,70 @@ class Spread:
         newest = max(batch.timestamps)
         lane.log_ms[partition] = max(lane.log_ms.get(partition, 0), newest)
         made = _Made(partition, lane.seq, batch.positions[0], batch.positions[-1] + 1, newest)
-        position = 0
-        try:
-            for position, stamp, value, headers in zip(
-                batch.positions, batch.timestamps, batch.values, batch.headers, strict=True
-            ):
-                self._record(made, position, stamp, value, headers)
-        except BaseException:
-            lane.handling = (partition, position)
-            raise
+        self._records(made, batch)
         if made.refused or not made.items:
             made.item(self.key(partition, UNASSIGNED)).rows = {"quarantine": made.refused} if made.refused else {}
         for item in made.items.values():
             item.fan = len(made.items)
         return list(made.items.items())
 
-    def _record(self, made: "_Made", position: int, stamp: int, value: bytes, headers: Headers) -> None:
-        """Decode one record and put it where its store's slot finds it."""
-        partition = made.partition
-        if self.poison and (partition, position) in self.poison:
-            said: Plain | list[Report] = [_poisoned(self.poison[partition, position])]
-        else:
-            said = self.decode(value, _source(headers) if headers else "mqtt")
-        if isinstance(said, Plain):
-            device, oldest = said.device, said.end
-        else:
-            said, device, oldest = _of_one_device(said)
-            if not device:
-                made.refused += quarantined(RAW, partition, position, stamp, "", "", _refusals(said), False, value)
-                return
-        site, entry = self.registry.find(device, stamp / 1000)
-        work = made.work.get(site.id)
+    def _records(self, made: "_Made", batch: Batch) -> None:
+        """Decode the records and put each where its store's slot finds it."""
+        decode, seq, first = self.decode, made.seq, place_of(made.partition, 0)
+        poison = {at for at in self.poison if at[0] == made.partition}
+        position = 0
+        try:
+            for position, stamp, value, headers in zip(
+                batch.positions, batch.timestamps, batch.values, batch.headers, strict=True
+            ):
+                if poison and (made.partition, position) in poison:
+                    said: Plain | list[Report] = [_poisoned(self.poison[made.partition, position])]
+                else:
+                    said = decode(value, _source(headers) if headers else "mqtt")
+                if type(said) is not Plain:
+                    self._reports(made, position, stamp, value, said)  # type: ignore[arg-type]  # what is left of the union
+                    continue
+                way = made.ways.get(said.device)
+                if way is None:
+                    way = self._way(made, said.device, stamp)
+                said.site, work = way
+                said.arrival, said.place, said.stamp = stamp, first | position, seq
+                work.append(said)
+        except BaseException:
+            self.lane.handling = (made.partition, position)
+            raise
+
+    def _way(self, made: "_Made", device: str, stamp: int) -> tuple[str, list[Plain | Work]]:
+        """The store of a device and its work, remembered for the batch where it is the same for all of it."""
+        site, _ = self.registry.find(device, stamp / 1000)
+        way = site.id, self._work(made, site.id)
+        if self.registry.stays(device):
+            made.ways[device] = way
+        return way
+
+    def _work(self, made: "_Made", site: str) -> list[Plain | Work]:
+        """What the batch has for a store."""
+        work = made.work.get(site)
         if work is None:
-            item = made.item(self.key(partition, site.id))
-            work = made.work[site.id] = item.work[site.id] = []
-        work.append(Work(position, stamp, oldest, said, entry, value))
+            item = made.item(self.key(made.partition, site))
+            work = made.work[site] = item.work[site] = []
+        return work
+
+    def _reports(self, made: "_Made", position: int, stamp: int, value: bytes, said: list[Report]) -> None:
+        """A record that is not a plain report."""
+        said, device, oldest = _of_one_device(said)
+        if not device:
+            made.refused += quarantined(RAW, made.partition, position, stamp, "", "", _refusals(said), False, value)
+            return
+        site, entry = self.registry.find(device, stamp / 1000)
+        self._work(made, site.id).append(Work(position, stamp, oldest, said, entry, value))
 
 
 class _Made(msgspec.Struct):
-    """What becomes of one batch: items by slot, their work by store, and the rows of records that no store can take."""
+    """What becomes of one batch: items by slot, their work by store, and the rows of records that no store can take.
+
+    `ways`: device -> its store and that store's work.
+    """
 
     partition: int
     seq: int
@@ -264,7 +289,8 @@ class _Made(msgspec.Struct):
     end: int
     newest: int
     items: dict[str, Item] = {}
-    work: dict[str, list[Work]] = {}
+    work: dict[str, list[Plain | Work]] = {}
+    ways: dict[str, tuple[str, list[Plain | Work]]] = {}
     refused: list[tuple[Any, ...]] = []
 
     def item(self, key: str) -> Item:

@@ -42,14 +42,14 @@ class LaneMetrics:
         self.duplicate = Counter("footstream_lane_duplicate_messages", "Records that said nothing new", registry=r)
         self.quarantined = Counter("footstream_lane_quarantined", "Refused parts by reason", ["reason"], registry=r)
 
-    def counted(self, table: str, rows: list[tuple[Any, ...]]) -> None:
-        """Rows on their way to a table."""
-        self.rows.labels(table).inc(len(rows))
+    def counted(self, table: str, number: int, rows: list[Any]) -> None:
+        """So many rows that were written to a table; `rows`: themselves, or short forms of them."""
+        self.rows.labels(table).inc(number)
         if table == "observations":
-            self.events += len(rows)
+            self.events += number
         elif table == "duplicates":
-            self.duplicates += len(rows)
-            self.duplicate.inc(len(rows))
+            self.duplicates += number
+            self.duplicate.inc(number)
         elif table == "quarantine":
             for row in rows:
                 self.quarantined.labels(row[_REASON]).inc()

@@ -34,7 +34,7 @@ INSERTS = 3
 class Buffer(msgspec.Struct, gc=False):
     """Stored together. `done`: partition -> (end, log time) that hold then; `contiguous`: batches done without a gap."""
 
-    rows: dict[str, list[tuple[Any, ...]]] = {}
+    rows: dict[str, list[Any]] = {}
     transitions: list[Transition] = []
     done: dict[int, tuple[int, int]] = {}
     contiguous: int = 0
@@ -44,7 +44,7 @@ class StoreSink:
     """Buffers results and writes one insert per table and flush."""
 
     def __init__(
-        self, lane: Lane, store: Store, log: Log, flush_s: float, group: str, counted: Callable[[str, Any], None]
+        self, lane: Lane, store: Store, log: Log, flush_s: float, group: str, counted: Callable[[str, int, list[Any]], None]
     ) -> None:
         self.lane, self.store, self.log, self.flush_s, self.group, self.counted = lane, store, log, flush_s, group, counted
         self.writer: Writer | None = None
@@ -122,23 +122,23 @@ class StoreSink:
             self.log.commit_progress(RAW, self.group, {p: end for p, (end, _) in positions})
         self.lane.durable = buffer.contiguous
 
-    def _insert_all(self, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+    def _insert_all(self, rows: dict[str, list[Any]]) -> None:
         """Store rows of tables and of forms, in any order. When this returns or raises, no insert is under way."""
-        for name, held in rows.items():
-            form = FORMS.get(name)
-            self.counted(name if form is None else form.table.name, held)
-            self.rows_written += len(held)
         started = [self.inserting.submit(self._insert, name, held) for name, held in rows.items()]
         wait(started)
-        for table, refused in [insert.result() for insert in started]:
+        for held, (table, number, refused) in zip(rows.values(), [insert.result() for insert in started], strict=True):
+            self.counted(table.name, number, held)
+            self.rows_written += number
             if refused:
                 self._keep(table, refused)
 
-    def _insert(self, name: str, rows: list[tuple[Any, ...]]) -> tuple[type[Table], list[BadRow]]:
+    def _insert(self, name: str, rows: list[Any]) -> tuple[type[Table], int, list[BadRow]]:
+        """Table, number of rows, and those that were refused."""
         form = FORMS.get(name)
         if form is None:
-            return TABLES[name], self.store.insert(TABLES[name], rows)
-        return form.table, self.store.insert_columns(form.table, form.columns(rows))
+            return TABLES[name], len(rows), self.store.insert(TABLES[name], rows)
+        columns = form.columns(rows)
+        return form.table, len(columns[0]), self.store.insert_columns(form.table, columns)
 
     def _keep(self, table: type[Table], refused: list[BadRow]) -> None:
         """A row that no table takes is a bug of ours: it is kept in `quarantine`, said, and the rest goes on."""
@@ -163,7 +163,7 @@ class StoreSink:
                     payload=text[:4096],
                 )
             )
-        self.counted(Quarantine.name, kept)
+        self.counted(Quarantine.name, len(kept), kept)
         self.store.insert(Quarantine, kept)
 
     def _say(self, transitions: list[Transition]) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from infra.chain import Chain
+from infra.chain import Chain, arrival_of
 from infra.lane import Item, Lane, Work
 from operators.ingest import MIN_HORIZON_S, Known
-from operators.memory import place_of
+from operators.memory import unplaced
 from operators.moment import FOREVER, Context, Flow, Output
 from schemas.events import Plain
 from schemas.sites import Registry
@@ -70,42 +70,63 @@ class SiteSlot:
         return [Result(out, marks, flush)] if marks or out.rows or out.transitions else []
 
     def _work(self, item: Item, out: Output) -> None:
-        late = self._late(item)
+        """Records of each store in order: as far as the short way goes, then, once late ones are looked up, the rest."""
+        rest: dict[str, list[Plain | Work]] = {}
+        for site_id, work in item.work.items():
+            at = self._plains(site_id, work, 0, item, out)
+            if at < len(work):
+                rest[site_id] = work[at:]
+        if not rest:
+            return
+        late = self._late(rest)
         if late:
             self._recall(item, late)
-        partition, seq, durable = item.partition, item.seq, self.lane.durable
-        place = place_of(partition, 0)
-        for site_id, work in item.work.items():
-            chain = self.chain(site_id)
-            for w in work:
-                try:
-                    if isinstance(w.said, Plain):
-                        chain.handle_plain(w.said, w.entry, w.arrival, place | w.position, w.payload, seq, durable, out)
-                    else:
-                        chain.handle(w.arrivals(partition), w.entry, w.payload, seq, durable, out)
-                except BaseException:
-                    self.lane.handling = (partition, w.position)
-                    raise
+        for site_id, work in rest.items():
+            at = 0
+            while at < len(work):
+                self._one(site_id, work[at], item, out)
+                at = self._plains(site_id, work, at + 1, item, out)
 
-    def _late(self, item: Item) -> dict[str, list[Work]]:
+    def _plains(self, site_id: str, work: list[Plain | Work], at: int, item: Item, out: Output) -> int:
+        """Plain reports of one store from `work[at]` on, on the short way; where it ended."""
+        chain = self.chain(site_id)
+        try:
+            return chain.handle_plains(work, at, self.lane.durable, out)
+        except BaseException:
+            self.lane.handling = unplaced(chain.failed.place) if isinstance(chain.failed, Plain) else None
+            raise
+
+    def _one(self, site_id: str, work: Plain | Work, item: Item, out: Output) -> None:
+        """One record of one store at length."""
+        chain, durable = self.chain(site_id), self.lane.durable
+        try:
+            if isinstance(work, Plain):
+                chain.handle_plain(work, durable, out)
+            else:
+                chain.handle(work.arrivals(item.partition), work.entry, work.payload, item.seq, durable, out)
+        except BaseException:
+            self.lane.handling = (item.partition, unplaced(work.place)[1] if isinstance(work, Plain) else work.position)
+            raise
+
+    def _late(self, rest: Mapping[str, Sequence[Plain | Work]]) -> dict[str, list[Plain | Work]]:
         """Work that may be late by the time of its store, by store. That time goes on over a restart, the log's may go back."""
-        found: dict[str, list[Work]] = {}
-        for site_id, work in item.work.items():
+        found: dict[str, list[Plain | Work]] = {}
+        for site_id, work in rest.items():
             limit = self.chain(site_id).now - MIN_HORIZON_S
             for w in work:
                 reached = w.arrival // 1000 - MIN_HORIZON_S
                 if reached > limit:
                     limit = reached
-                if w.oldest <= limit:
+                if (w.end if isinstance(w, Plain) else w.oldest) <= limit:
                     found.setdefault(site_id, []).append(w)
         return found
 
-    def _recall(self, item: Item, late: dict[str, list[Work]]) -> None:
+    def _recall(self, item: Item, late: Mapping[str, Sequence[Plain | Work]]) -> None:
         """Ask the store about late reports, once for the whole item."""
         wanted: dict[str, set[tuple[str, int]]] = {}
         for site_id, work in late.items():
             chain = self.chain(site_id)
-            arrivals = [a for w in work for a in w.arrivals(item.partition)]
+            arrivals = [a for w in work for a in ([arrival_of(w)] if isinstance(w, Plain) else w.arrivals(item.partition))]
             now = max(chain.now, item.log_ms // 1000)
             needs = chain.ingest.ingest.needs(arrivals, now)
             if needs:

@@ -5,6 +5,7 @@ Rules: milesight.md 3, 8 and 11, written down in docs/architecture.md ("Messages
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -96,6 +97,9 @@ class Ingest:
         self.site = site
         self.horizon = horizon_of(site)
         self.devices: dict[str, DeviceMemory] = devices or {}
+        self.clockless = frozenset(d.id for d in site.devices.values() if d.clock == "arrival")
+        self.failed: object = None
+        """What `take_plains` looked at when it raised."""
 
     # -- time ------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +168,7 @@ class Ingest:
     def recall(self, known: Mapping[tuple[str, int], Sequence[Known]], stamp: int) -> None:
         """Take in what the store knows of older days, for the batch `stamp`; what is remembered already wins."""
         for (device, day), rows in known.items():
-            memory = self.devices.setdefault(device, DeviceMemory())
+            memory = self.devices.setdefault(device, DeviceMemory(device=device))
             memory.settle()
             for row in sorted(rows, key=lambda k: (k.arrival, k.event_id)):
                 if row.section == "line" and row.kind == "window" and row.counted_before:
@@ -183,7 +187,7 @@ class Ingest:
         report, arrival_s = a.report, a.arrival // 1000
         memory = self.devices.get(report.device)
         if memory is None:
-            memory = self.devices[report.device] = DeviceMemory()
+            memory = self.devices[report.device] = DeviceMemory(device=report.device)
         clock, why = self.clock(entry, memory, report, arrival_s)
         shift, salt = 0, ""
         if clock == "arrival" and report.time is not None:
@@ -193,7 +197,7 @@ class Ingest:
             shift = report.dst_added_s
         time = report.time + shift if report.time is not None else arrival_s
         skew = arrival_s - report.time if report.time is not None else 0
-        self._note(memory, report, a.arrival, entry, clock, skew)
+        self._note(memory, report, a.arrival, clock, skew)
         late_before = now - self.horizon
         out: list[Accepted] = []
         for index, event in enumerate(report.events):
@@ -207,41 +211,66 @@ class Ingest:
             prune(memory, now, self.horizon, durable, BAD_CLOCK_IDS_S if why else self.horizon)
         return out
 
-    def take_plain(
-        self, plain: Plain, entry: Device, arrival: int, place: int, now: int, stamp: int, durable: int
-    ) -> list[int] | None:
-        """Take a plain report whole when it comes in order, in time and by a good clock: its ids. Every line of it is new then.
+    def take_plains(self, work: Sequence[object], at: int, end: int, now: int, due: int, durable: int) -> tuple[int, int]:
+        """Take plain reports of `work[at:end]` whole, as long as each comes in order, in time and by a good clock: it is
+        surely new then, and nothing has to be looked up.
 
-        None when it is not sure: nothing was noted, and `take` has to judge it event by event.
+        `now`: the store's time, `due`: when its next timer has to fire (epoch s); a report after that is not taken. Returns
+        where it stopped and the store's time there. With the report there nothing was done: `take` has to judge it event by
+        event, or the timer comes first.
         """
-        memory = self.devices.get(plain.device)
-        start, end, arrival_s = plain.start, plain.end, arrival // 1000
-        if memory is None or start < memory.frontier or start + self.horizon <= now or end > arrival_s + FUTURE_S:
-            return None
-        if entry.clock == "arrival" or (entry.clock == "auto" and end < arrival_s - PAST_S):
-            return None
-        text, running = plain.time_text, plain.running_time
-        if text == memory.last_time_text:
-            return None
-        ids = plain.ids()
-        if memory.ids and not memory.ids.keys().isdisjoint(ids):
-            return None
-        if running is not None:
-            memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
-        memory.fresh.append((start, end, plain.lines, ids, arrival, place, stamp))
-        memory.frontier = end
-        self._note(memory, plain, arrival, entry, "device", arrival_s - end)
-        if memory.messages >= memory.prune_at:
-            prune(memory, now, self.horizon, durable, self.horizon)
-        return ids
+        devices, horizon = self.devices, min(self.horizon, PAST_S)
+        plain: object = None
+        try:
+            for plain in islice(work, at, end):
+                if type(plain) is not Plain:
+                    break
+                arrival = plain.arrival
+                arrival_s = arrival // 1000
+                if arrival_s > now:
+                    if arrival_s >= due:
+                        break
+                    reached = arrival_s
+                else:
+                    reached = now
+                device, text, start, until = plain.device, plain.time_text, plain.start, plain.end
+                memory = devices.get(device)
+                if (
+                    memory is None
+                    or start < memory.frontier
+                    or start + horizon <= reached
+                    or until > arrival_s + FUTURE_S
+                    or text == memory.last_time_text
+                    or device in self.clockless
+                    or (memory.ids and not memory.ids.keys().isdisjoint(plain.ids()))
+                ):
+                    break
+                running = plain.running_time
+                if running is not None:
+                    memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
+                memory.fresh.append((text, start, until, plain.lines, plain.counts, arrival, plain.place, plain.stamp))
+                memory.frontier = until
+                memory.messages += 1
+                if arrival >= memory.last_arrival:
+                    memory.last_arrival, memory.skew_s, memory.clock = arrival, arrival_s - until, "device"
+                    memory.dialect, memory.name = plain.dialect, plain.name or memory.name
+                    memory.firmware = plain.firmware or memory.firmware
+                if memory.messages >= memory.prune_at:
+                    prune(memory, reached, self.horizon, durable, self.horizon)
+                now = reached
+                at += 1
+        except BaseException:
+            self.failed = plain
+            raise
+        return at, now
 
-    def _note(self, memory: DeviceMemory, said: Report | Plain, arrival: int, entry: Device, clock: str, skew: int) -> None:
+    def _note(self, memory: DeviceMemory, said: Report, arrival: int, clock: str, skew: int) -> None:
         memory.messages += 1
         if arrival >= memory.last_arrival:
             memory.last_arrival = arrival
             memory.dialect, memory.skew_s, memory.clock = said.dialect, skew, clock
             memory.firmware = said.firmware or memory.firmware
-            memory.name = entry.name or said.name or memory.name
+            memory.name = said.name or memory.name
 
     def _judge(
         self, a: Arrival, entry: Device, memory: DeviceMemory, event: Event, eid: int, time: int, shift: int, stamp: int

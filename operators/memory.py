@@ -6,9 +6,12 @@ only be forgotten once that batch is stored for good, because a later copy is th
 record that brought it: partition x 2^48 + position.
 """
 
-from typing import Literal
+from itertools import takewhile
+from typing import Any, Literal
 
 import msgspec
+
+from schemas.events import plain_ids
 
 Values = tuple[int, int, int | None, int | None, int | None, int | None, int | None, int | None]
 """people in, out; children in, out; staff in, out; groups in, out."""
@@ -21,6 +24,8 @@ Judged = tuple[Verdict, Values | None, int]
 """Verdict, the values that it replaces, and the place of the observation: of this record, or of the copy that we have."""
 
 DAY = 86_400
+LAYOUT = 2
+"""Of the packed state; see `unpacked`."""
 _KEEP_COVERAGE_DAYS = 40
 
 
@@ -50,8 +55,9 @@ class LineMemory(msgspec.Struct, array_like=True):
             self.covered[day] = self.covered.get(day, 0) | mask
 
 
-Fresh = tuple[int, int, list[tuple[int, int, int]], list[int], int, int, int]
-"""A plain report (`schemas.events.Plain`) that nobody has asked about yet: start, end, lines, ids, arrival, place, stamp."""
+Fresh = tuple[str, int, int, tuple[int, ...], tuple[int, ...], int, int, int]
+"""A plain report (`schemas.events.Plain`) that nobody has asked about yet: device time, start, end, lines, counts, arrival,
+place, stamp. Its ids are made when somebody asks."""
 
 
 class DeviceMemory(msgspec.Struct, array_like=True):
@@ -76,6 +82,7 @@ class DeviceMemory(msgspec.Struct, array_like=True):
     clock: str = "device"
     fresh: list[Fresh] = []
     frontier: int = 0
+    device: str = ""
 
     def line(self, number: int) -> LineMemory:
         """The memory of a line, with everything entered."""
@@ -88,16 +95,27 @@ class DeviceMemory(msgspec.Struct, array_like=True):
 
     def settle(self) -> None:
         """Enter the windows of `fresh`."""
-        lines = self.lines
-        for start, end, counts, ids, arrival, place, stamp in self.fresh:
-            for (number, into, out), event_id in zip(counts, ids, strict=True):
-                line = lines.get(number)
-                if line is None:
-                    line = lines[number] = LineMemory()
-                values = (into, out, None, None, None, None, None, None)
-                line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
-                line.cover(start, end)
+        for text, start, end, numbers, counts, arrival, place, stamp in self.fresh:
+            ids = plain_ids(self.device, text, numbers, counts)
+            for number, into, out, event_id in zip(numbers, counts[::2], counts[1::2], ids, strict=True):
+                self._enter(number, into, out, start, end, event_id, arrival, place, stamp)
         self.fresh.clear()
+
+    def _enter(
+        self, number: int, into: int, out: int, start: int, end: int, event_id: int, arrival: int, place: int, stamp: int
+    ) -> None:
+        line = self.lines.get(number)
+        if line is None:
+            line = self.lines[number] = LineMemory()
+        values = (into, out, None, None, None, None, None, None)
+        line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
+        line.cover(start, end)
+
+    def enter_layout_1(self, fresh: list[Any]) -> None:
+        """Enter plain reports as layout 1 noted them: start, end, (line, in, out) of each line, ids, arrival, place, stamp."""
+        for start, end, counts, ids, arrival, place, stamp in fresh:
+            for (number, into, out), event_id in zip(counts, ids, strict=True):
+                self._enter(number, into, out, start, end, event_id, arrival, place, stamp)
 
 
 def packed(devices: dict[str, DeviceMemory]) -> bytes:
@@ -116,13 +134,27 @@ def packed(devices: dict[str, DeviceMemory]) -> bytes:
     )
 
 
-def unpacked(data: bytes) -> dict[str, DeviceMemory]:
-    """What `packed` wrote."""
-    devices = _DECODER.decode(data)
-    for memory in devices.values():
+def unpacked(data: bytes, layout: int = LAYOUT) -> dict[str, DeviceMemory]:
+    """What `packed` wrote; `layout`: of the program that did. Raises ValueError for one that is not known."""
+    if layout not in (1, LAYOUT):
+        raise ValueError(f"the memory of devices has layout {layout}; known are 1 and {LAYOUT}")
+    old: dict[str, list[Any]] = {}
+    devices = _DECODER.decode(data) if layout == LAYOUT else _layout_1(data, old)
+    for name, memory in devices.items():
+        memory.device = name
         for line in memory.lines.values():
             line.covered = {day: int.from_bytes(bits, "little") for day, bits in line.stored.items()}
             line.stored = {}
+        memory.enter_layout_1(old.get(name, []))
+    return devices
+
+
+def _layout_1(data: bytes, fresh: dict[str, list[Any]]) -> dict[str, DeviceMemory]:
+    """Devices of layout 1; `fresh` takes their plain reports, which were noted in another way."""
+    place, devices = DeviceMemory.__struct_fields__.index("fresh"), {}
+    for name, fields in msgspec.msgpack.decode(data, strict=False).items():
+        fresh[name], fields[place] = fields[place], []
+        devices[name] = msgspec.convert(fields, DeviceMemory)
     return devices
 
 
@@ -244,22 +276,19 @@ def prune(memory: DeviceMemory, now: int, horizon: int, durable: int, keep_ids: 
 
 def _prune_fresh(memory: DeviceMemory, limit: int, durable: int) -> None:
     """Of plain reports that nobody asked about only the covered minutes stay; neighbours are entered as one long window."""
-    kept: list[Fresh] = []
-    runs: dict[int, list[int]] = {}
-    for report in memory.fresh:
-        start, end, counts, _, arrival, _, stamp = report
-        if end > limit or stamp > durable or arrival >= limit * 1000:
-            kept.append(report)
-            continue
-        for number, _, _ in counts:
-            run = runs.get(number)
-            if run is not None and run[1] == start:
-                run[1] = end
-                continue
-            if run is not None:
-                memory.lines[number].cover(run[0], run[1])
-            runs[number] = [start, end]
-            memory.lines.setdefault(number, LineMemory())
-    for number, (start, end) in runs.items():
-        memory.lines[number].cover(start, end)
-    memory.fresh = kept
+    gone = list(takewhile(lambda f: f[2] <= limit and f[7] <= durable and f[5] < limit * 1000, memory.fresh))
+    if not gone:
+        return
+    del memory.fresh[: len(gone)]
+    _, begin, until, lines, *_ = gone[0]
+    for _, start, end, numbers, *_ in gone:
+        if start > until or numbers != lines:
+            _cover(memory, lines, begin, until)
+            begin, lines = start, numbers
+        until = end
+    _cover(memory, lines, begin, until)
+
+
+def _cover(memory: DeviceMemory, lines: tuple[int, ...], start: int, end: int) -> None:
+    for number in lines:
+        memory.lines.setdefault(number, LineMemory()).cover(start, end)

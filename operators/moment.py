@@ -4,7 +4,7 @@ A moment is one report (or one timer) of one store. The flows of a store see eac
 those it builds on; so no result depends on how the log was cut into batches.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -14,9 +14,10 @@ from operators.traffic import FOREVER, Change
 from schemas.alerts import Transition
 from schemas.events import Plain
 from schemas.rows import Table
-from schemas.sites import Device, Site
+from schemas.sites import Site
 
-Rows = dict[str, list[tuple[Any, ...]]]
+Rows = dict[str, list[Any]]
+"""Rows by table, tuples in the order of its columns, and short ones by form (`schemas.forms`)."""
 
 
 class Output(msgspec.Struct, gc=False):
@@ -66,10 +67,10 @@ class SiteFlow(Protocol):
 
 
 class PlainFlow(SiteFlow, Protocol):
-    """A flow that is also content with a plain report as it stands, and then needs no `take`. A chain of such flows is fast."""
+    """A flow that is also content with plain reports as they stand, and then needs no `take`. A chain of such flows is fast."""
 
-    def take_plain(self, plain: Plain, entry: Device, arrival: int, now: int, changes: list[Change] | None) -> None:
-        """Look at a plain report that is new as a whole, in order and in time. `arrival`: epoch ms; the rest as in `Moment`."""
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+        """Look at plain reports that are new as a whole, in order and in time. `changes` as in `Moment`."""
 
 
 class Context(msgspec.Struct, frozen=True):

@@ -5,7 +5,10 @@ has passed; what is later goes to the sums that are still open and asks for a re
 endless horizon is what repair, rebuild and audit run.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -17,9 +20,9 @@ from operators.memory import Values
 from operators.spread import MINUTE, spread
 from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
 from schemas.events import LineCount, Plain
-from schemas.forms import PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
+from schemas.forms import MINUTE_RUNS, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
 from schemas.rows import GENERATION
-from schemas.sites import Device, Site
+from schemas.sites import Site
 
 STEPS = ("15m", "1h", "1d")
 GRACE_S = 30
@@ -29,6 +32,8 @@ BUCKET_PACE_S = 10
 FOREVER = 1 << 40
 
 LineKey = tuple[str, int]
+Rows = dict[str, list[Any]]
+_LINES = attrgetter("lines")
 
 
 class Change(msgspec.Struct, gc=False):
@@ -81,37 +86,36 @@ class Traffic:
         self.dirty = True
         self._turn = crc32(site.id.encode()) % BUCKET_PACE_S
         self._placed: dict[LineKey, Placed] = {}
-        self._waiting: dict[str, list[tuple[Plain, Device, int, int]]] = {}
+        self._waiting: list[Plain] = []
 
     # -- in --------------------------------------------------------------------------------------------------------------
 
-    def _place(self, device: str, entry: Device, line: int) -> Placed:
+    def _place(self, device: str, line: int) -> Placed:
         found = self._placed.get((device, line))
         if found is None:
+            entry = self.site.entry(device)
             series = self.state.lines.setdefault(device, {}).setdefault(line, Series())
             found = Placed(series, entry.line(line).role == "entrance", entry.swapped(line), entry.source(line))
             self._placed[device, line] = found
         return found
 
-    def take_plain(self, plain: Plain, entry: Device, arrival: int, now: int, changes: list[Change] | None) -> None:
-        """Count a plain report that is new, in order and in time.
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+        """Count plain reports that are new, in order and in time.
 
-        It only waits until somebody wants to see sums: a device's reports are then counted together, which is twice as fast as
-        touching the memory of another device with each of them.
+        They only wait until somebody wants to see sums: the reports of a device are then counted together, which is many
+        times faster than touching the memory of another device with each of them.
         """
-        waiting = self._waiting.get(plain.device)
-        if waiting is None:
-            waiting = self._waiting[plain.device] = []
-        waiting.append((plain, entry, arrival, now))
+        self._waiting.extend(reports)
         self.dirty = True
         if changes is not None:
-            self._tell(plain, entry, arrival, changes)
+            for report in reports:
+                self._tell(report, changes)
 
-    def _tell(self, plain: Plain, entry: Device, arrival: int, changes: list[Change]) -> None:
+    def _tell(self, plain: Plain, changes: list[Change]) -> None:
         """What a plain report adds to entrance lines."""
-        device, start, end = plain.device, plain.start, plain.end
-        for line, into, out in plain.lines:
-            _, entrance, swap, source = self._place(device, entry, line)
+        device, start, end, arrival = plain.device, plain.start, plain.end, plain.arrival
+        for line, into, out in zip(plain.lines, plain.counts[::2], plain.counts[1::2], strict=True):
+            _, entrance, swap, source = self._place(device, line)
             if not entrance or source != "window":
                 continue
             values: Values = (out, into, *NOTHING[2:]) if swap else (into, out, *NOTHING[2:])
@@ -119,108 +123,107 @@ class Traffic:
                 changes.append(Change(device, line, minute, v[0], v[1], seconds, arrival))
 
     def _count_waiting(self) -> None:
-        """Count the plain reports that wait, device by device: nearly always each is the one and only of its minute."""
-        for device, waiting in self._waiting.items():
-            for plain, entry, arrival, now in waiting:
-                start, end = plain.start, plain.end
-                alone = end - start == MINUTE and not start % MINUTE
-                for line, into, out in plain.lines:
-                    series, entrance, swap, source = self._placed.get((device, line)) or self._place(device, entry, line)
-                    if source != "window":
-                        continue
-                    if swap:
-                        into, out = out, into
-                    if alone and start not in series.minutes:
-                        series.minutes[start] = [into, out, None, None, None, None, None, None, MINUTE, MINUTE, 1, arrival]
-                        series.before[start] = None
-                        series.unsent.add(start)
-                        continue
-                    at, never = Told(device, line, end - start, arrival), set[int]()
-                    for minute, seconds, values in spread(start, end, (into, out, None, None, None, None, None, None)):
-                        self._touch(at, series, entrance, minute, seconds, values, now, None, never)
-        self._waiting = {}
+        """Count the plain reports that wait, minute by minute. They were in time when they were taken."""
+        waiting, self._waiting = self._waiting, []
+        now, never = 0, set[int]()
+        for plain in waiting:
+            start, end = plain.start, plain.end
+            for line, into, out in zip(plain.lines, plain.counts[::2], plain.counts[1::2], strict=True):
+                series, entrance, swap, source = self._place(plain.device, line)
+                if source != "window":
+                    continue
+                if swap:
+                    into, out = out, into
+                at = Told(plain.device, line, end - start, plain.arrival)
+                for minute, seconds, values in spread(start, end, (into, out, None, None, None, None, None, None)):
+                    self._touch(at, series, entrance, minute, seconds, values, now, None, never)
 
-    def _write_waiting(self, now: int, out: dict[str, list[tuple[Any, ...]]]) -> None:
+    def _write_waiting(self, now: int, out: Rows) -> None:
         """Count the plain reports that wait and write their rows in one go, without the way through minutes that change.
 
         What is left waiting is for `_count_waiting`: windows that are not a minute of the clock.
         """
-        rows, gains, left = out.setdefault(PLAIN_LINE_MINUTES.name, []), dict[int, list[int]](), {}
-        for device, waiting in self._waiting.items():
-            lines: dict[int, list[tuple[int, int, int, int]]] = {}
-            rest = []
-            for told in waiting:
-                plain, _, arrival, _ = told
-                start = plain.start
-                if plain.end - start != MINUTE or start % MINUTE:
-                    rest.append(told)
-                    continue
-                for line, people_in, people_out in plain.lines:
-                    counts = lines.get(line)
-                    if counts is None:
-                        counts = lines[line] = []
-                    counts.append((start, people_in, people_out, arrival))
-            if rest:
-                left[device] = rest
-            for line, counts in lines.items():
-                placed = self._place(device, waiting[0][1], line)
-                if placed.source == "window":
-                    self._write_line((self.site.id, device, line), placed, counts, now, rows, gains)
+        whole: dict[str, list[Plain]] = {}
+        left = []
+        for plain in self._waiting:
+            if plain.end - plain.start != MINUTE or plain.start % MINUTE:
+                left.append(plain)
+            elif plain.device in whole:
+                whole[plain.device].append(plain)
+            else:
+                whole[plain.device] = [plain]
         self._waiting = left
+        runs, gains = out.setdefault(MINUTE_RUNS.name, []), dict[int, list[int]]()
+        for device, reports in whole.items():
+            for lines, run in groupby(reports, _LINES):
+                self._write_run(device, lines, list(run), now, runs, gains)
         total = self.state.total
         for minute, (people_in, people_out, n, known) in gains.items():
             total.gain(minute, [people_in, people_out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
 
-    def _write_line(
-        self,
-        head: tuple[str, str, int],
-        placed: Placed,
-        counts: list[tuple[int, int, int, int]],
-        now: int,
-        rows: list[tuple[Any, ...]],
-        gains: dict[int, list[int]],
+    def _write_run(
+        self, device: str, lines: tuple[int, ...], run: list[Plain], now: int, runs: list[Any], gains: dict[int, list[int]]
     ) -> None:
-        """Rows of new minutes of one line (start, in, out, arrival); `gains` collects what the store's minutes gain by them.
+        """Rows of new minutes of one device, all with the same lines; `gains` collects what the store's minutes gain by them.
 
-        That they are new follows from the order: a plain report begins where the newest window of its device ended, or later.
+        That they are new, and ascend, follows from the order: a plain report begins where the newest window of its device
+        ended, or later.
         """
-        series, entrance, swap, _ = placed
-        site, device, line = head
-        minutes, revision = series.minutes, self.base + 1
-        done_before, gone_before = now - self.close_after - MINUTE, now - self.horizon - MINUTE
-        touched: dict[int, Sums] = {}
-        delta: Sums = []
-        start = end = 0
-        for minute, into, out, arrival in counts:
+        minutes, known = [p.start for p in run], [p.arrival for p in run]
+        columns = list(zip(*[p.counts for p in run], strict=True))
+        complete = bisect_right(minutes, now - self.close_after - MINUTE)
+        gone = bisect_right(minutes, now - self.horizon - MINUTE)
+        quarters = self._quarters(minutes, known)
+        entering = []
+        for line, into, out in zip(lines, columns[::2], columns[1::2], strict=True):
+            series, entrance, swap, source = self._place(device, line)
+            if source != "window":
+                continue
             if swap:
                 into, out = out, into
-            complete = 1 if minute <= done_before else 0
-            rows.append((site, device, line, minute, into, out, MINUTE, MINUTE, complete, revision, arrival))
-            if not complete:
-                series.open.add(minute)
-            if minute > gone_before:
-                minutes[minute] = [into, out, None, None, None, None, None, None, MINUTE, MINUTE, 1, arrival]
-            if not start <= minute < end:
-                start, end = bucket(self.site.zone, minute, "15m")
-                delta = touched.setdefault(start, [0, 0, *NOTHING[2:], 0, MINUTE, 0, 0])
-            delta[0] += into
-            delta[1] += out
-            delta[N] += 1
-            if arrival > delta[KNOWN]:
-                delta[KNOWN] = arrival
+            runs.append((self.site.id, device, line, minutes, into, out, known, complete, self.base + 1))
+            series.open.update(minutes[complete:])
+            for minute, i, o, at in zip(minutes[gone:], into[gone:], out[gone:], known[gone:], strict=True):
+                series.minutes[minute] = [i, o, None, None, None, None, None, None, MINUTE, MINUTE, 1, at]
+            for start, since, until, newest in quarters:
+                n = until - since
+                delta = [sum(into[since:until]), sum(out[since:until]), *NOTHING[2:], MINUTE * n, MINUTE, n, newest]
+                self._add_to_buckets(series, start, delta)
             if entrance:
-                gain = gains.get(minute)
-                if gain is None:
-                    gains[minute] = [into, out, 1, arrival]
-                    continue
-                gain[0] += into
-                gain[1] += out
-                gain[2] += 1
-                if arrival > gain[3]:
-                    gain[3] = arrival
-        for start, delta in touched.items():
-            delta[MEASURED] = MINUTE * delta[N]
-            self._add_to_buckets(series, start, delta)
+                entering.append((into, out))
+        if entering:
+            self._gain(minutes, entering, known, gains)
+
+    def _quarters(self, minutes: list[int], known: list[int]) -> list[tuple[int, int, int, int]]:
+        """Ascending minutes by quarter of an hour: its start, the slice of the minutes, the newest arrival among them."""
+        found, since = [], 0
+        while since < len(minutes):
+            start, end = bucket(self.site.zone, minutes[since], "15m")
+            until = bisect_left(minutes, end, since)
+            found.append((start, since, until, max(known[since:until])))
+            since = until
+        return found
+
+    @staticmethod
+    def _gain(minutes: list[int], entering: list[tuple[Any, Any]], known: list[int], gains: dict[int, list[int]]) -> None:
+        """Add the entrances of one device to what the store's minutes gain: people in, out, contributions, newest arrival."""
+        n = len(entering)
+        into, out = entering[0]
+        if n > 1:
+            into, out = (
+                map(sum, zip(*[e[0] for e in entering], strict=True)),
+                map(sum, zip(*[e[1] for e in entering], strict=True)),
+            )
+        for minute, i, o, at in zip(minutes, into, out, known, strict=True):
+            gain = gains.get(minute)
+            if gain is None:
+                gains[minute] = [i, o, n, at]
+                continue
+            gain[0] += i
+            gain[1] += o
+            gain[2] += n
+            if at > gain[3]:
+                gain[3] = at
 
     def _add_to_buckets(self, series: Series, start: int, delta: Sums) -> None:
         """Add what a quarter of an hour gained to it, to its hour and to its day."""
@@ -235,7 +238,7 @@ class Traffic:
         if self._waiting:
             self._count_waiting()
         device = a.from_.report.device
-        series, entrance, swap, source = self._place(device, a.device, event.line)
+        series, entrance, swap, source = self._place(device, event.line)
         if event.kind != source:
             return
         if a.verdict == "earlier":
@@ -301,7 +304,8 @@ class Traffic:
 
     def propagate(self) -> None:
         """Pass what changed in the lines' minutes on to the store's minutes and to the buckets."""
-        self._count_waiting()
+        if self._waiting:
+            self._count_waiting()
         total = self.state.total
         for _, _, series, entrance in self._all():
             if series.before:
@@ -336,7 +340,7 @@ class Traffic:
 
     # -- out -------------------------------------------------------------------------------------------------------------
 
-    def flush(self, now: int, force: bool, out: dict[str, list[tuple[Any, ...]]]) -> None:
+    def flush(self, now: int, force: bool, out: Rows) -> None:
         """Write changed rows, and those that have become complete, to `out` by table; forget what the horizon has passed.
 
         Buckets are written every 10 s, or at once when `force`.

@@ -4,6 +4,7 @@ Times are whole epoch seconds (UTC). A window is [start, end). `None` means "not
 Counts of people are non-negative. `people_*` includes children and staff; `group_*` counts groups, not people.
 """
 
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import msgspec
@@ -132,8 +133,11 @@ class Plain(msgspec.Struct, gc=False):
     """A plain report, in short: what nearly every message is, as a lane that reads tens of thousands a second wants it.
 
     Every line says people in and out over one and the same window [start, end) that the device stated; no classes, nothing
-    else in the message, nothing refused, not sent again by the device. `lines`: (line, people in, people out), each line once.
-    The rest as in `Report`; `report()` says the same at length.
+    else in the message, nothing refused, not sent again by the device. `lines`: their numbers, ascending; `counts`: people in
+    and out of the first one, of the second one, and so on. The rest as in `Report`; `report()` says the same at length.
+
+    What the lane adds: the store, the arrival (the log's timestamp, epoch ms), the record that it came in and the batch
+    that brought it (`place` and `stamp` as in `operators.memory`).
     """
 
     device: str
@@ -141,26 +145,45 @@ class Plain(msgspec.Struct, gc=False):
     time_text: str
     start: int
     end: int
-    lines: list[tuple[int, int, int]]
+    lines: tuple[int, ...]
+    counts: tuple[int, ...]
     site_claim: str | None = None
     name: str | None = None
     firmware: str | None = None
     running_time: int | None = None
+    site: str = ""
+    arrival: int = 0
+    place: int = 0
+    stamp: int = 0
 
     def report(self) -> Report:
         """The same as a report."""
-        start, end = self.start, self.end
-        events: list[Event] = [LineCount(line, "window", start, end, into, out) for line, into, out in self.lines]
+        start, end, counts = self.start, self.end, self.counts
+        events: list[Event] = [
+            LineCount(line, "window", start, end, into, out)
+            for line, into, out in zip(self.lines, counts[::2], counts[1::2], strict=True)
+        ]
         claim, name, firmware = self.site_claim, self.name, self.firmware
         return Report(self.device, self.dialect, self.time_text, end, events, [], claim, name, firmware, self.running_time)
 
     def ids(self) -> list[int]:
         """`event_id` of every line."""
-        head = f"{self.device}|line|{self.time_text}|"
-        return [
-            xxh3_64_intdigest(f"{head}{index}|{line}|window|{into}|{out}|None|None|None|None|None|None|".encode())
-            for index, (line, into, out) in enumerate(self.lines)
-        ]
+        return plain_ids(self.device, self.time_text, self.lines, self.counts)
+
+
+def plain_ids(device: str, time_text: str, lines: tuple[int, ...], counts: tuple[int, ...]) -> list[int]:
+    """`event_id` of every line of a plain report."""
+    head = f"{device}|line|{time_text}|".encode()
+    return [xxh3_64_intdigest(head + tail) for tail in _plain_tails(lines, counts)]
+
+
+@lru_cache(1 << 15)
+def _plain_tails(lines: tuple[int, ...], counts: tuple[int, ...]) -> list[bytes]:
+    """What the ids of plain lines are made of after the time. The same few numbers come again and again."""
+    return [
+        f"{index}|{line}|window|{into}|{out}|None|None|None|None|None|None|".encode()
+        for index, (line, into, out) in enumerate(zip(lines, counts[::2], counts[1::2], strict=True))
+    ]
 
 
 def event_id(report: Report, event: Event, index: int, salt: str = "") -> int:

@@ -85,6 +85,11 @@ class Site(msgspec.Struct, frozen=True):
     exceptions: Mapping[str, tuple[tuple[int, int], ...]] = {}
     devices: Mapping[str, Device] = {}
 
+    def entry(self, device: str) -> Device:
+        """The device of that id; one that nobody declared has the defaults."""
+        found = self.devices.get(device)
+        return found if found is not None else Device(id=device, name=device)
+
     @property
     def tz(self) -> ZoneInfo:
         return ZoneInfo(self.zone)
@@ -112,6 +117,11 @@ class Registry(msgspec.Struct):
             if arrival_s >= since:
                 return self.sites[site], entry
         return self._unassigned(device)
+
+    def stays(self, device: str) -> bool:
+        """Whether `find` answers the same for a device whenever its message arrived."""
+        entries = self.places.get(device)
+        return device in self.unassigned if entries is None else len(entries) == 1 and not entries[0][0]
 
     def _unassigned(self, device: str) -> tuple[Site, Device]:
         found = self.unassigned.get(device)

@@ -137,18 +137,24 @@ def decode_bytes(value: bytes) -> Plain | Report | None:
         plain = _read_plain(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_more(value)
-    info, times, last, lines = plain.device_info, plain.time_info, 0, []
+    info, times, said = plain.device_info, plain.time_info, plain.line_periodic_data
     device, window = _device(info.device_sn), _window(times.start_time, times.end_time)
     if device is None or window is None:
         return None
-    for item in plain.line_periodic_data:
-        line = item.line
-        if line <= last:
-            return None
-        last = line
-        lines.append((line, item.in_, item.out))
+    if len(said) == 2:  # the common device, in one go
+        one, two = said
+        lines: tuple[int, ...] = (one.line, two.line)
+        counts: tuple[int, ...] = (one.in_, one.out, two.in_, two.out)
+        ascending = one.line < two.line
+    else:
+        lines = tuple([item.line for item in said])
+        counts = tuple([number for item in said for number in (item.in_, item.out)])
+        ascending = all(map(int.__lt__, lines, lines[1:]))
+    if not ascending:
+        return None
+    text, start, end = window
     return Plain(
-        device, _DIALECT, *window, lines,
+        device, _DIALECT, text, start, end, lines, counts,
         info.cus_site_id or None, info.device_name or None, info.firmware_version or None, info.running_time,
     )  # fmt: skip
 

@@ -61,7 +61,9 @@ def run(name: str, cuts: random.Random | None = None) -> Output:
             chain = disturb(chain, ms(iso) // 1000, cuts, out, name)
         said = read(payload)
         if isinstance(said, Plain):
-            chain.handle_plain(said, SITE.devices[DEVICE], ms(iso), place_of(0, position), payload, 1, 0, out)
+            said.site, said.arrival, said.place, said.stamp = SITE.id, ms(iso), place_of(0, position), 1
+            if not chain.handle_plains([said], 0, 0, out):
+                chain.handle_plain(said, 0, out)
         else:
             chain.handle([Arrival(0, position, ms(iso), r) for r in said], SITE.devices[DEVICE], payload, 1, 0, out)
     chain.flush(True, out)

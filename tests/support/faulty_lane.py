@@ -26,7 +26,7 @@ def _new_id(memory: DeviceMemory, event_id: int, time: int, arrival: int, place:
 
 def always_new() -> None:
     vars(operators.ingest).update(accept_window=_new_window, accept_id=_new_id)
-    operators.ingest.Ingest.take_plain = lambda *_: None  # type: ignore[method-assign]  # never sure: every report is judged
+    operators.ingest.Ingest.take_plains = lambda self, work, at, end, now, *_: (at, now)  # type: ignore[method-assign]  # never sure
 
 
 def raise_on(word: bytes) -> None:

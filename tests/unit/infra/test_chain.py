@@ -66,7 +66,9 @@ class Play:
     def send(self, clock: str, payload: bytes) -> None:
         said, entry, arrival = read(payload), self.site.devices[DEVICE], at(clock) * 1000
         if isinstance(said, Plain):
-            self.chain.handle_plain(said, entry, arrival, place_of(0, self.position), payload, 1, 0, self.out)
+            said.site, said.arrival, said.place, said.stamp = self.site.id, arrival, place_of(0, self.position), 1
+            if not self.chain.handle_plains([said], 0, 0, self.out):
+                self.chain.handle_plain(said, 0, self.out)
         else:
             arrivals = [Arrival(0, self.position, arrival, report) for report in said]
             self.chain.handle(arrivals, entry, payload, 1, 0, self.out)

@@ -27,7 +27,7 @@ class NoLog:
 
 def test_a_row_that_the_store_refuses_is_kept_in_quarantine_and_the_others_are_stored() -> None:
     store, counted = Picky(), []
-    sink = StoreSink(Lane(), store, NoLog(), 0.5, "run-0", lambda table, rows: counted.append((table, len(rows))))  # type: ignore[arg-type]  # stand-ins
+    sink = StoreSink(Lane(), store, NoLog(), 0.5, "run-0", lambda table, number, rows: counted.append((table, number)))  # type: ignore[arg-type]  # stand-ins
     rows = [("shop", 60), ("bad", 120)]
     sink.write([Result(Output({SiteMinutes.name: rows}, []), [], True)])
     sink.durable()

@@ -26,10 +26,12 @@ def slot(saved: object, asked: Asked) -> SiteSlot:
 
 def item(position: int, minutes: Sequence[int]) -> Item:
     """Reports of windows that begin at those epochs, each of which came two seconds after its end."""
-    work = []
+    work: list[Plain | Work] = []
     for n, start in enumerate(minutes):
-        plain = Plain("d", "vs13x", str(start), start, start + 60, [(1, 3, 1)])
-        work.append(Work(position + n, (start + 62) * 1000, plain.end, plain, DEVICE, b""))
+        arrival = (start + 62) * 1000
+        work.append(
+            Plain("d", "vs13x", str(start), start, start + 60, (1,), (3, 1), arrival=arrival, place=position + n, stamp=1)
+        )
     newest = max(w.arrival for w in work)
     return Item("00000.0", 0, 1, 1, position, position + len(work), newest, {"shop": work})
 
