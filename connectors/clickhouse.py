@@ -91,6 +91,9 @@ class Store:
         if len(columns) != len(table.columns) or len({len(c) for c in columns}) != 1:
             raise ValueError(f"table {table.name}: {len(table.columns)} columns of equal length expected")
         bad: list[BadRow] = []
+        if len(columns[0]) <= MOST_ROWS:  # as they are: a slice of a repeated column is a list
+            self._insert(table, list(columns), bad)
+            return bad
         for start in range(0, len(columns[0]), MOST_ROWS):
             self._insert(table, [c[start : start + MOST_ROWS] for c in columns], bad)
         return bad
