@@ -1,19 +1,23 @@
-"""The store over HTTP: a ClickHouse server, or our own process that owns chDB.
+"""The store over HTTP: a ClickHouse server or cluster, or our own process that owns chDB.
 
-Delivery: `insert` returns once the store has the rows. A retry of the same call carries the same token, so a lost answer
-doubles nothing; a replay writes rows of the same identity. Parallelism: one client per thread, opened when first used.
-Back pressure: a store that is away is tried again inside the call for `patience_s`, then StoreDown. Lost: nothing that was
-accepted; a row that cannot be stored is handed back with its reason and blocks nobody.
+Delivery: `insert` returns once the store has the rows. A retry of the same call carries the same token, whichever host gets
+it, so a lost answer doubles nothing; a replay writes rows of the same identity. Parallelism: one client per thread and host,
+opened when first used. Back pressure: a store that is away is tried again inside the call for `patience_s`, then StoreDown.
+Lost: nothing that was accepted; a row that cannot be stored is handed back with its reason and blocks nobody.
+
+Several hosts (one cluster: they share tables) are tried in their order. All threads stay with the one that answered last;
+when it fails, the next one has its turn at once, and there is a pause only after all of them have failed.
 """
 
 import logging
 import re
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
@@ -30,10 +34,20 @@ _T = TypeVar("_T")
 
 MOST_ROWS = 200_000  # of one insert: about 30 MB of observations
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
-_BUSY = frozenset({159, 202, 209, 210, 236, 241, 242, 243, 252, 279, 425, 999})
-"""Codes that pass: timeout, too many queries, network, aborted, memory, read-only for a while, disk full, too many parts."""
+CONNECT_S = 5  # a host that does not even refuse is left after so long
+_BUSY = frozenset({159, 202, 209, 210, 225, 236, 241, 242, 243, 252, 254, 279, 285, 286, 289, 305, 319, 425, 999})
+"""Codes that pass: timeout, too many queries, network, aborted, memory, read-only for a while, disk full, too many parts; of a
+cluster: no Keeper, a replica that starts or lags, too few replicas for a quorum, an insert whose end is not known (319)."""
 _STRUCTURE = frozenset({16, 36, 47, 60, 62, 73, 81, 115, 164, 192, 193, 194, 291, 344, 497, 516})
 """Codes that no other row would avoid: columns, tables, syntax, rights, unknown settings."""
+
+INSERT_SETTINGS = {
+    "async_insert": 0,  # answered after the rows are in the table; newer servers gather inserts by default
+    "distributed_foreground_insert": 1,  # the same through a Distributed table: not before the shards have them
+    "max_partitions_per_insert_block": 1000,  # a replay of years is cut by months
+}
+COMPRESSIONS = ("auto", "off", "lz4", "zstd")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class StoreDown(Exception):
@@ -59,25 +73,56 @@ class BadRow(NamedTuple):
     error: str
 
 
+class Wire(NamedTuple):
+    """How to talk to a store beyond its URLs. `ca`, `certificate`, `key`: PEM files, for https.
+
+    `compression`: lz4 or zstd for rows and answers, off, or auto (off on loopback, else lz4). `quorum`: replicas that must have
+    the rows before an insert is answered; 0: the one that took them.
+    """
+
+    compression: str = "auto"
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    quorum: int = 0
+
+
+def hosts(urls: str) -> list[SplitResult]:
+    """The hosts of FOOTSTREAM_STORE, one or more URLs separated by commas. Raises StoreError."""
+    found = []
+    for url in filter(None, (part.strip().rstrip("/") for part in urls.split(","))):
+        place = urlsplit(url)
+        try:
+            good = place.scheme in ("http", "https") and place.hostname and place.port != 0
+        except ValueError:  # the port
+            good = False
+        if not good:
+            raise StoreError(f"store URL {_safe(url)}: not http://host:port or https://host:port; correct FOOTSTREAM_STORE")
+        found.append(place)
+    if not found:
+        raise StoreError("store URL: empty; correct FOOTSTREAM_STORE")
+    return found
+
+
 class Store:
     """One database of one store, as one user."""
 
-    def __init__(self, url: str, user: str, password: str, database: str, patience_s: float = 20.0) -> None:
-        """`patience_s`: how long a call waits for a store that is away; 0 does not wait. Connects when first used."""
-        self.url, self.database, self.patience_s = url.rstrip("/"), database, patience_s
-        place = urlsplit(url)
-        if place.scheme not in ("http", "https") or not place.hostname:
-            raise StoreError(f"store URL {_safe(url)}: not http://host:port or https://host:port; correct FOOTSTREAM_STORE")
-        self._place = {
-            "interface": place.scheme,
-            "host": place.hostname,
-            "port": place.port or (8443 if place.scheme == "https" else 8123),
-            "username": unquote(place.username or user),
-            "password": unquote(place.password or password),
-        }
-        self.url = _safe(url)
+    def __init__(
+        self, url: str, user: str, password: str, database: str, patience_s: float = 20.0, wire: Wire | None = None
+    ) -> None:
+        """`url`: one or more, separated by commas. `patience_s`: how long a call waits for a store that is away; 0 asks each
+        host once. Connects when first used. Raises StoreError for a wrong URL or file."""
+        wire = wire or Wire()
+        self.database, self.patience_s = database, patience_s
+        found = hosts(url)
+        self._places = [_place(place, user, password, wire) for place in found]
+        self._names = [_safe(place.geturl()) for place in found]
+        self.url = ",".join(self._names)
+        self._insert_settings = {**INSERT_SETTINGS, **({"insert_quorum": wire.quorum} if wire.quorum else {})}
         self._mine = threading.local()
         self._clients: list[Any] = []
+        self._at = 0
+        self._lock = threading.Lock()
 
     def insert(self, table: type[Table], rows: Sequence[Row]) -> list[BadRow]:
         """Store rows (tuples in the order of the columns); returns those that cannot be. Raises StoreDown, StoreError."""
@@ -124,11 +169,16 @@ class Store:
         return self._try(lambda: self._client().command(sql, parameters=dict(parameters or {}), settings=dict(settings or {})))
 
     def ping(self) -> bool:
-        """Whether the store answers this user now; never waits, never raises."""
-        try:
-            return bool(self._client().command("SELECT 1") == 1)
-        except DatabaseError:
-            return False
+        """Whether a host of the store answers this user now; never waits, never raises."""
+        for _ in self._places:
+            at = self._at
+            try:
+                return bool(self._client().command("SELECT 1") == 1)
+            except OperationalError:
+                self._leave(at)
+            except DatabaseError:
+                return False
+        return False
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -138,46 +188,63 @@ class Store:
         self._mine = threading.local()
 
     def _client(self) -> Any:
-        client = getattr(self._mine, "client", None)
-        if client is None:
+        """This thread's client of the host in turn."""
+        at = self._at
+        mine: dict[int, Any] = self._mine.__dict__.setdefault("clients", {})
+        if at not in mine:
             # No session: nothing is kept in it, and a lost connection would leave it locked.
-            client = clickhouse_connect.create_client(
-                **self._place, database=self.database, compress=False, autogenerate_session_id=False, tz_mode="aware"
+            mine[at] = clickhouse_connect.create_client(
+                **self._places[at],
+                database=self.database,
+                autogenerate_session_id=False,
+                tz_mode="aware",
+                connect_timeout=CONNECT_S,
             )
-            self._mine.client = client
-            self._clients.append(client)
-        return client
+            self._clients.append(mine[at])
+        return mine[at]
+
+    def _leave(self, at: int) -> None:
+        """Go on with the host after this one, unless another thread has gone on already."""
+        with self._lock:
+            if self._at == at:
+                self._at = (at + 1) % len(self._places)
 
     def _try(self, call: Callable[[], _T]) -> _T:
-        """Call until it succeeds, fails for good, or patience ends."""
+        """Call until it succeeds, fails for good, or patience ends. Every host has its turn before there is a pause."""
         end = time.monotonic() + self.patience_s
         for pause in _pauses():
-            try:
-                return call()
-            except OperationalError as error:
-                self._wait_or_give_up(pause, end, error)
-            except DatabaseError as error:
-                if error.code not in _BUSY:
-                    raise self._refused(error) from error
-                self._wait_or_give_up(pause, end, error)
+            failed: dict[str, Exception] = {}
+            for _ in self._places:
+                at = self._at
+                try:
+                    return call()
+                except OperationalError as error:
+                    failed[self._names[at]] = error
+                except DatabaseError as error:
+                    if error.code not in _BUSY:
+                        raise self._refused(error, at) from error
+                    failed[self._names[at]] = error
+                self._leave(at)
+            self._wait_or_give_up(pause, end, failed)
         raise AssertionError("pauses never end")
 
-    def _wait_or_give_up(self, pause: float, end: float, error: Exception) -> None:
+    def _wait_or_give_up(self, pause: float, end: float, failed: Mapping[str, Exception]) -> None:
         if time.monotonic() + pause > end:
             waited = f" for {self.patience_s:g} s" if self.patience_s else ""
+            words = dict.fromkeys(_words(error) for error in failed.values())
             raise StoreDown(
-                f"store {self.url} does not answer{waited}: {_line(error)}; start it or correct FOOTSTREAM_STORE"
-            ) from error
+                f"store {self.url} does not answer{waited}: {'; '.join(words)}; start it or correct FOOTSTREAM_STORE"
+            ) from next(iter(failed.values()), None)
         time.sleep(pause)  # the only waiting of a lane: this is the back-pressure
 
-    def _refused(self, error: Any) -> StoreError:
+    def _refused(self, error: Any, at: int) -> StoreError:
         what = {
             516: "; check FOOTSTREAM_STORE_USER and its password",
             60: "; create the tables with `footstream migrate`",
             81: "; create the tables with `footstream migrate`",
             16: "; bring the tables up to date with `footstream migrate`",
         }.get(error.code, "")
-        return StoreError(f"store {self.url}: {_line(error)}{what}", error.code)
+        return StoreError(f"store {self._names[at]}: {_line(error)}{what}", error.code)
 
     def _insert(self, table: type[Table], columns: list[Sequence[Any]], bad: list[BadRow]) -> None:
         types = {name: column.type for name, column in table.columns.items()}
@@ -207,9 +274,91 @@ class Store:
     def _send(self, table: type[Table], body: bytes) -> None:
         # Content, so that a token can never stand for other rows; and a number of this call, so that the same rows written
         # again on purpose (after a deletion, or when an older state returns) are not taken for a retry.
-        settings = {"insert_deduplication_token": f"{xxh3_128_hexdigest(body)}-{secrets.token_hex(4)}"}
-        names = list(table.columns)
-        self._try(lambda: self._client().raw_insert(table.stored(), names, body, settings, "Native"))
+        token = f"{xxh3_128_hexdigest(body)}-{secrets.token_hex(4)}"
+        settings = {**self._insert_settings, "insert_deduplication_token": token}
+        names, packed = list(table.columns), {}
+
+        def send() -> None:
+            client = self._client()
+            kind = client.write_compression or ""
+            if kind not in packed:
+                packed[kind] = _PACK[kind](body)
+            client.raw_insert(table.stored(), names, packed[kind], settings, "Native", kind or None)
+
+        self._try(send)
+
+
+def _place(place: SplitResult, user: str, password: str, wire: Wire) -> dict[str, Any]:
+    """Arguments of a client for one host. Raises StoreError."""
+    assert place.hostname is not None
+    compression = wire.compression
+    if compression == "auto":
+        # On loopback packing costs more than it saves (docs/clickhouse.md, "Compression").
+        compression = "off" if place.hostname in LOOPBACK else "lz4"
+    given: dict[str, Any] = {
+        "interface": place.scheme,
+        "host": place.hostname,
+        "port": place.port or (8443 if place.scheme == "https" else 8123),
+        "username": unquote(place.username or user),
+        "password": unquote(place.password or password),
+        "compress": False if compression == "off" else compression,
+    }
+    if place.scheme == "https":
+        _check_files(wire)
+        given |= {"ca_cert": wire.ca or None, "client_cert": wire.certificate or None, "client_cert_key": wire.key or None}
+        # With a password the certificate opens the connection and the password says who we are; without one it does both.
+        given["tls_mode"] = "strict" if wire.certificate and given["password"] else None
+    return given
+
+
+def _check_files(wire: Wire) -> None:
+    """The files can be read and fit together; without this the first request would say so, in the words of OpenSSL."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if wire.ca:
+            context.load_verify_locations(wire.ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise StoreError(f"store: CA file {wire.ca}: {_reason(error)}; correct FOOTSTREAM_STORE_CA") from None
+    try:
+        if wire.certificate:
+            context.load_cert_chain(
+                wire.certificate, wire.key or None, password=""
+            )  # an encrypted key is an error, no question
+    except OSError as error:
+        files = f"{wire.certificate}{f' with key {wire.key}' if wire.key else ''}"
+        raise StoreError(
+            f"store: certificate {files}: {_reason(error)}; correct FOOTSTREAM_STORE_CERT and FOOTSTREAM_STORE_CERT_KEY"
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    return (
+        error.strerror
+        if error.strerror and not isinstance(error, ssl.SSLError)
+        else f"no PEM file that fits ({error.args[-1]})"
+    )
+
+
+def _lz4(body: bytes) -> bytes:
+    import lz4.frame  # comes with clickhouse-connect
+
+    return bytes(lz4.frame.compress(body))
+
+
+def _zstd(body: bytes) -> bytes:
+    from backports import zstd  # comes with clickhouse-connect
+
+    return bytes(zstd.compress(body, 1))
+
+
+_PACK: dict[str, Callable[[bytes], bytes]] = {"": lambda body: body, "lz4": _lz4, "zstd": _zstd}
+
+
+def _words(error: Exception) -> str:
+    """The reason in one line; of a certificate that is not trusted, which setting decides."""
+    line = _line(error)
+    hint = " (does FOOTSTREAM_STORE_CA name the authority that signed it?)" if "CERTIFICATE_VERIFY_FAILED" in line else ""
+    return f"{line}{hint}"
 
 
 def _pauses() -> Iterator[float]:

@@ -107,7 +107,8 @@ FROM (
                 if(end <= {edge}, toInt64(b.people_in), NULL) AS people_in,
                 if(end <= {edge}, toInt64(b.people_out), NULL) AS people_out,
                 if(end <= {edge}, measured_s, 0) AS measured, if(end <= {edge}, expected_s, 0) AS expected
-            FROM {buckets} AS b WHERE step = '15m' AND start > {NOW} - INTERVAL 194 HOUR AND start <= {NOW} AND {only}
+            FROM {buckets} AS b WHERE step = '15m' AND {only} AND start > {NOW} - INTERVAL 194 HOUR AND start <= {NOW}
+                AND (start > {NOW} - INTERVAL 26 HOUR OR start <= {NOW} - INTERVAL 166 HOUR)
             UNION ALL
             SELECT {keys}, toDateTime(0, 'UTC'), 0, toDateTime(minute, 'UTC'), 1,
                 toInt64(m.people_in), toInt64(m.people_out), 0, 0

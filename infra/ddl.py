@@ -103,7 +103,7 @@ def add_columns(table: type[Table], there: Mapping[str, str]) -> list[str]:
     for name, column in table.columns.items():
         if name not in there:
             place = f"AFTER {quoted(before)}" if before else "FIRST"
-            added = f"ADD COLUMN {quoted(name)} {column.type} COMMENT {text(column.comment)} {place}"
+            added = f"ADD COLUMN IF NOT EXISTS {quoted(name)} {column.type} COMMENT {text(column.comment)} {place}"
             statements.append(f"ALTER TABLE {quoted(table.stored())} {added}")
         elif there[name] != column.type:
             raise Problem(

@@ -7,19 +7,20 @@ import shutil
 import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from http.client import HTTPException
+from dataclasses import replace
 from typing import NamedTuple
 
+from connectors.clickhouse import StoreDown, StoreError
 from connectors.log import RAW, LogError
 from connectors.mqtt import MqttError, parse_url
 from infra.broker import mosquitto_program
+from infra.errors import Problem
 from infra.logs import open_settings_log
 from infra.registry import check_registry
 from infra.roles import health, port_free
 from infra.settings import Settings, SettingsError
+from infra.stores import open_store
 
 ENGINE = "0.21.1"
 """The release of Bytewax whose behaviour we know."""
@@ -164,19 +165,21 @@ def _log(settings: Settings) -> Iterator[Finding]:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    url = settings.store()
-    try:
-        with urllib.request.urlopen(f"{url}/ping", timeout=3.0) as answer:
-            yield Finding("store", answer.status == 200, f"{url} answers")
-    except (OSError, HTTPException, ValueError) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else str(error).strip()
-        embedded = settings.embedded_store()
-        words = (
-            "embedded, not running; `footstream up` starts it"
-            if embedded
-            else f"{why}; is it running, is FOOTSTREAM_STORE right?"
-        )
-        yield Finding("store", embedded, f"{url}: {words}")
+    embedded = settings.embedded_store()
+    for url in settings.store().split(","):  # each host of a cluster
+        store = None
+        try:
+            store = open_store(replace(settings, store_url="" if embedded else url, store_database="default"), patience_s=0)
+            store.query("SELECT 1")
+            yield Finding("store", True, f"{store.url} answers")
+        except (StoreDown, StoreError, Problem) as error:
+            if embedded and isinstance(error, StoreDown):
+                yield Finding("store", True, f"{url}: embedded, not running; `footstream up` starts it")
+            else:
+                yield Finding("store", False, str(error).removeprefix("store "))
+        finally:
+            if store is not None:
+                store.close()
 
 
 def _sites(settings: Settings) -> Iterator[Finding]:

@@ -1,7 +1,12 @@
-"""Brings the store to this program's layout: database, tables, missing columns, retention, views. Again changes nothing."""
+"""Brings the store to this program's layout: database, tables, missing columns, retention, views. Again changes nothing.
+
+What is to do is told from what is there, each statement may run twice, and the layout is noted last: a run that ended
+halfway is finished by the next.
+"""
 
 import hashlib
 import time
+from dataclasses import replace
 
 from connectors.clickhouse import Store
 from flows import discovered
@@ -37,27 +42,37 @@ def check_version(store: Store) -> str:
     return str(found["layout"])
 
 
-def migrate(settings: Settings) -> list[str]:
-    """Make what is missing; returns the statements that changed something. Raises Problem, StoreDown, StoreError."""
+def migrate(settings: Settings, only_plan: bool = False) -> list[str]:
+    """Make what is missing; returns the statements that changed something, or with `only_plan` would change it.
+
+    Raises Problem, StoreDown, StoreError.
+    """
     discovered()  # a flow may declare a table of its own, in its file
     keep = ddl.keep_of(settings.keep_days)
-    _create_database(settings)
+    database = _create_database(settings, only_plan)
+    if database and only_plan:
+        return [database, *(s for n, table in TABLES.items() for s in (ddl.create_table(table, keep[n]), *ddl.views(table)))]
     store = open_store(settings)
     try:
         wanted = layout(keep)
         if check_version(store) == wanted and _complete(store):
             return []
-        return _apply(store, keep, wanted)
+        return _planned(store, keep) if only_plan else _apply(store, keep, wanted)
     finally:
         store.close()
 
 
-def _create_database(settings: Settings) -> None:
-    from dataclasses import replace
-
+def _create_database(settings: Settings, only_plan: bool) -> str:
+    """The statement, empty when the database is there."""
     server = open_store(replace(settings, store_database="default"))
     try:
-        server.command(f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(settings.store_database)}")
+        name = {"name": settings.store_database}
+        if server.query("SELECT count() AS n FROM system.databases WHERE name = {name:String}", name)[0]["n"]:
+            return ""
+        statement = f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(settings.store_database)}"
+        if not only_plan:
+            server.command(statement)
+        return statement
     finally:
         server.close()
 
@@ -69,15 +84,17 @@ def _complete(store: Store) -> bool:
     return wanted <= {row["name"] for row in found}
 
 
-def _apply(store: Store, keep: dict[str, int | None], wanted: str) -> list[str]:
+def _planned(store: Store, keep: dict[str, int | None]) -> list[str]:
     there = _columns(store)
+    return [statement for name, table in TABLES.items() for statement in _statements(store, table, keep[name], there)]
+
+
+def _apply(store: Store, keep: dict[str, int | None], wanted: str) -> list[str]:
     store.command(ddl.create_versions())
-    done: list[str] = []
-    for name, table in TABLES.items():
-        for statement in _statements(store, table, keep[name], there):
-            # Rows of an old retention go as months pass, not in one rewrite of everything.
-            store.command(statement, settings={"materialize_ttl_after_modify": 0} if " TTL" in statement[:200] else None)
-            done.append(statement)
+    done = _planned(store, keep)
+    for statement in done:
+        # Rows of an old retention go as months pass, not in one rewrite of everything.
+        store.command(statement, settings={"materialize_ttl_after_modify": 0} if " TTL" in statement[:200] else None)
     now = int(time.time() * 1000)
     store.command(
         f"INSERT INTO {ddl.VERSIONS} (version, program, layout, applied_ms) VALUES "

@@ -49,7 +49,11 @@ class Settings:
         8192, "LOG_MAX_MIB", "size of the embedded log at which the oldest records go", least=1, most=1 << 40
     )
     topic_prefix: str = _setting("footstream.", "TOPIC_PREFIX", "put before every topic name")
-    store_url: str = _setting("", "STORE", "http://host:8123 of a ClickHouse server; empty: the embedded store")
+    store_url: str = _setting(
+        "",
+        "STORE",
+        "http://host:8123 or https://host:8443 of ClickHouse, several separated by commas; empty: the embedded store",
+    )
     store_port: int = _setting(18123, "STORE_PORT", "port of the embedded store on loopback", most=_LAST_PORT)
     store_host: str = _setting(
         "127.0.0.1", "STORE_HOST", "address of the embedded store; another than loopback needs passwords"
@@ -59,6 +63,15 @@ class Settings:
     store_password: str = _setting(
         "", "STORE_PASSWORD", "password of the writer; embedded: made and kept under data", secret=True
     )
+    store_quorum: int = _setting(
+        0, "STORE_QUORUM", "replicas of a cluster that have the rows before an insert is answered; 0: one", most=100
+    )
+    store_compression: str = _setting(
+        "auto", "STORE_COMPRESSION", "of rows and answers: lz4, zstd or off; auto: off on loopback, else lz4"
+    )
+    store_ca: str = _setting("", "STORE_CA", "file with the CA certificates for https")
+    store_cert: str = _setting("", "STORE_CERT", "file with the client certificate for https")
+    store_cert_key: str = _setting("", "STORE_CERT_KEY", "file with its key, when that is not in the same file")
     reader_user: str = _setting("analyst", "READER_USER", "read-only user with row and time caps")
     reader_password: str = _setting("analyst", "READER_PASSWORD", "password of the read-only user", secret=True)
     reader_max_rows: int = _setting(1_000_000, "READER_MAX_ROWS", "rows that one query of the read-only user may return")

@@ -5,13 +5,10 @@ import secrets
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-from connectors.clickhouse import Store
+from connectors.clickhouse import COMPRESSIONS, LOOPBACK, Store, Wire, hosts
 from infra.errors import Problem
 from infra.settings import Settings
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def secret_file(settings: Settings) -> Path:
@@ -24,7 +21,7 @@ def writer_password(settings: Settings, make: bool = False) -> str:
 
     A store elsewhere never gets the embedded store's password. Raises Problem when the file cannot be read or written.
     """
-    if settings.store_password or urlsplit(settings.store()).hostname not in LOOPBACK:
+    if settings.store_password or any(host.hostname not in LOOPBACK for host in hosts(settings.store())):
         return settings.store_password
     path = secret_file(settings)
     try:
@@ -55,17 +52,27 @@ def _keep(path: Path, value: str) -> None:
         fresh.unlink()
 
 
+def wire_of(settings: Settings) -> Wire:
+    """How to talk to the store. Raises Problem."""
+    if settings.store_compression not in COMPRESSIONS:
+        raise Problem(f"FOOTSTREAM_STORE_COMPRESSION is {settings.store_compression!r}; it may be {', '.join(COMPRESSIONS)}")
+    if settings.store_cert_key and not settings.store_cert:
+        raise Problem("FOOTSTREAM_STORE_CERT_KEY is set, FOOTSTREAM_STORE_CERT is not; name the certificate, too")
+    return Wire(
+        settings.store_compression, settings.store_ca, settings.store_cert, settings.store_cert_key, settings.store_quorum
+    )
+
+
 def open_store(settings: Settings, role: Literal["writer", "reader"] = "writer", patience_s: float | None = None) -> Store:
     """The store as writer or as read-only user; connects when first used.
 
-    A writer waits 20 s for a store that is away, a reader does not wait; `patience_s` changes that.
+    A writer waits 20 s for a store that is away, a reader does not wait; `patience_s` changes that. Raises Problem, StoreError.
     """
     if role == "reader":
-        return Store(
-            settings.store(), settings.reader_user, settings.reader_password, settings.store_database, patience_s or 0.0
-        )
-    wait = 20.0 if patience_s is None else patience_s
-    return Store(settings.store(), settings.store_user, writer_password(settings), settings.store_database, wait)
+        user, password, wait = settings.reader_user, settings.reader_password, patience_s or 0.0
+    else:
+        user, password, wait = settings.store_user, writer_password(settings), 20.0 if patience_s is None else patience_s
+    return Store(settings.store(), user, password, settings.store_database, wait, wire_of(settings))
 
 
 def program_version() -> str:

@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
         settings = load()
         store = Connection(
-            store_url or settings.store(), settings.store_database, settings.reader_user, settings.reader_password
+            store_url or settings.store().split(",")[0], settings.store_database, settings.reader_user, settings.reader_password
         )
         written = bring(connect(url, token or _token(token_file)), store)
         print("\n".join(written) or "nothing to do")

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-ORDER = ("decode", "operators", "log", "store", "bridge", "lane", "latency", "idle")
+ORDER = ("decode", "operators", "log", "store", "queries", "bridge", "lane", "latency", "idle")
 Row = dict[str, Any]
 
 

@@ -54,7 +54,7 @@ def _inserts(process: StoreProcess, store: Store) -> list[Row]:
     names = list(Observations.columns)
     client = create_client(
         host="127.0.0.1", port=process.settings.store_port, username=process.settings.store_user, compress=False,
-        password=store._place["password"], database=store.database,
+        password=store._places[0]["password"], database=store.database,
     )  # fmt: skip
     paths: dict[str, Callable[[list[Any], list[Any]], Any]] = {
         "insert_columns": lambda rows, columns: store.insert_columns(Observations, columns),

@@ -227,9 +227,55 @@ def test_migrate_again_changes_nothing_and_mends_what_is_missing(store_settings:
     store.command("ALTER TABLE progress_rows DROP COLUMN log_ms")
     store.command("DROP VIEW sites")
     done = migrate(store_settings)
-    assert [s for s in done if s.startswith("ALTER")] == [s for s in done if "ADD COLUMN `log_ms`" in s] != []
+    assert [s for s in done if s.startswith("ALTER")] == [s for s in done if "ADD COLUMN IF NOT EXISTS `log_ms`" in s] != []
     assert store.query("SELECT position, log_ms FROM progress") == [{"position": 5, "log_ms": 0}]
     assert migrate(store_settings) == []
+
+
+def test_the_plan_is_what_migrate_then_does_and_changes_nothing(store_settings: Settings, store: Store) -> None:
+    assert migrate(store_settings, only_plan=True) == []
+    store.command("ALTER TABLE progress_rows DROP COLUMN log_ms")
+    store.command("DROP VIEW sites")
+    plan = migrate(store_settings, only_plan=True)
+    assert migrate(store_settings, only_plan=True) == plan != []
+    assert migrate(store_settings) == plan
+    fresh = replace(store_settings, store_database=f"{store_settings.store_database}_fresh")
+    plan = migrate(fresh, only_plan=True)
+    assert plan[0] == f"CREATE DATABASE IF NOT EXISTS `{fresh.store_database}`"
+    assert store.query("SELECT name FROM system.databases WHERE name = {n:String}", {"n": fresh.store_database}) == []
+    assert migrate(fresh) == plan[1:]
+    store.command(f"DROP DATABASE {fresh.store_database} SYNC")
+
+
+_LAYOUT = """SELECT name, replaceAll(create_table_query, currentDatabase(), '') AS made FROM system.tables
+WHERE database = currentDatabase() ORDER BY name"""
+
+
+def test_a_migration_that_ends_between_any_two_statements_is_finished_by_the_next(
+    store_settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = store.query(_LAYOUT)
+    command = Store.command
+    for left in range(5):  # statements that still run: each change is among the first ones
+        store.command("ALTER TABLE observations_rows DROP COLUMN skew_s, DROP COLUMN present")
+        store.command("ALTER TABLE observations_rows MODIFY TTL start + toIntervalDay(9000)")
+        store.command("DROP VIEW observations")
+        store.command("ALTER TABLE schema_version DELETE WHERE 1 SETTINGS mutations_sync = 2")
+        ran: list[str] = []
+
+        def cut(self: Store, sql: str, *rest: Any, ran: list[str] = ran, left: int = left, **named: Any) -> Any:
+            if len(ran) == left:
+                raise KeyboardInterrupt
+            ran.append(sql)
+            return command(self, sql, *rest, **named)
+
+        monkeypatch.setattr(Store, "command", cut)
+        with pytest.raises(KeyboardInterrupt):
+            migrate(store_settings)
+        monkeypatch.setattr(Store, "command", command)
+        assert migrate(store_settings) != []
+        assert store.query(_LAYOUT) == wanted
+        assert migrate(store_settings) == []
 
 
 def test_another_retention_is_taken_over(store_settings: Settings, store: Store) -> None:

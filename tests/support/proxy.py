@@ -1,16 +1,21 @@
 """A TCP proxy on loopback whose connections a test can cut."""
 
 import socket
+import ssl
 import threading
+from contextlib import suppress
 
 from tests.support.mqtt import free_port
 
 
 class Proxy:
-    """Forwards to a port of loopback; `cut()` resets all connections, `refuse` closes new ones at once."""
+    """Forwards to a port of loopback; `cut()` resets all connections, `refuse` closes new ones at once, `deaf` hands requests
+    on and cuts the connection when the answer comes. `tls`: what the near side speaks. `seen`: what came from it."""
 
-    def __init__(self, target: int) -> None:
-        self.port, self._target, self.refuse = free_port(), target, False
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+        self.port, self._target, self.refuse, self.deaf = free_port(), target, False, False
+        self.seen = bytearray()
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
@@ -27,22 +32,40 @@ class Proxy:
                 if self.refuse:
                     near.close()
                     continue
+                if self._tls is not None:
+                    near = self._wrapped(near, self._tls)
                 far = socket.create_connection(("127.0.0.1", self._target))
+            except ssl.SSLError:
+                continue
             except OSError:
                 return
             with self._lock:
                 self._open += [near, far]
             for a, b in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+                threading.Thread(target=self._pump, args=(a, b, a is near), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    @staticmethod
+    def _wrapped(near: socket.socket, tls: ssl.SSLContext) -> socket.socket:
+        try:
+            return tls.wrap_socket(near, server_side=True)
+        except (ssl.SSLError, ConnectionError) as error:
+            near.close()
+            raise ssl.SSLError(str(error)) from error
+
+    def _pump(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
         try:
             while data := source.recv(65_536):
+                if asking:
+                    self.seen += data
+                elif self.deaf:
+                    break
                 sink.sendall(data)
         except OSError:
             pass
         finally:
             for one in (source, sink):
+                with suppress(OSError):  # close alone would wait for the thread that reads from it
+                    one.shutdown(socket.SHUT_RDWR)
                 one.close()
 
     def cut(self) -> None:

@@ -44,7 +44,9 @@ def test_the_view_of_a_moment_filters_before_it_chooses_the_newest() -> None:
 
 def test_a_missing_column_is_added_in_its_place() -> None:
     there = {n: c.type for n, c in Progress.columns.items() if n != "position"}
-    added = "ADD COLUMN `position` UInt64 COMMENT 'Everything before this position is stored' AFTER `partition_no`"
+    added = (
+        "ADD COLUMN IF NOT EXISTS `position` UInt64 COMMENT 'Everything before this position is stored' AFTER `partition_no`"
+    )
     assert add_columns(Progress, there) == [f"ALTER TABLE `progress_rows` {added}"]
 
 
