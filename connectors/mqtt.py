@@ -2,8 +2,9 @@
 
 Delivery: at least once from QoS 1 publishers; a message that was not acknowledged comes again, after a reconnect or a restart
 (persistent session), so whoever takes the messages must cope with repetition. Parallelism: one connection, one network thread.
-Back pressure: the handler may block, and the broker sends no more than Receive Maximum (MQTT 5) or its own limit (3.1.1)
-unacknowledged messages. Lost: what the broker drops (its queue limits, an expired session, QoS 0).
+Messages come in lists, as many as one read of the socket brought. Back pressure: the handler may block, and the broker sends no
+more than Receive Maximum (MQTT 5) or its own limit (3.1.1) unacknowledged messages. Lost: what the broker drops (its queue
+limits, an expired session, QoS 0).
 """
 
 import ssl
@@ -22,10 +23,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from connectors._mqtt_bulk import AheadSocket, pubacks
+from connectors._mqtt_bulk import Message as Message
+
 SESSION_S = 7 * 86_400
 KEEPALIVE_S = 30
 SHORT_S = 5.0
 """Connections lost sooner than this, three times running, look like two clients that throw each other out."""
+READS = 16
+"""Packets that are left to paho in one go, at most, before anything is written."""
+AGAIN_S = (10.0, 300.0)
+"""A broker that stays away is spoken of again after so long, then after twice as long, up to the second."""
 SHARED = (
     "shared subscriptions lose the order of a device and leave half of the traffic to a member that is away; "
     "give each bridge its own topics instead"
@@ -109,47 +117,40 @@ class Subscription:
 
 
 class AckQueue:
-    """Sends acknowledgements for the finished prefix only, in the order of receipt, and never for an older connection."""
+    """Acknowledges the stored prefix only, in the order of receipt, many in one write, and never for an older connection."""
 
-    def __init__(self, ack: Callable[[int, int], Any]) -> None:
-        self._ack, self._lock = ack, threading.Lock()
-        self._waiting: deque[list[Any]] = deque()
+    def __init__(self, send: Callable[[list[int]], Any]) -> None:
+        self._send, self._lock = send, threading.Lock()
+        self._waiting: deque[Message] = deque()
 
     def reset(self) -> None:
         """The connection is gone: the broker will send again what was not acknowledged."""
         with self._lock:
             self._waiting.clear()
 
-    def received(self, mid: int) -> list[Any]:
-        """Remember a message; the result goes to `stored` once it is durable."""
-        entry = [mid, False]
+    def received(self, messages: list[Message]) -> None:
+        """Remember messages; QoS 0 wants no acknowledgement."""
         with self._lock:
-            self._waiting.append(entry)
-        return entry
+            self._waiting.extend([message for message in messages if message.mid])
 
-    def stored(self, entry: list[Any]) -> None:
+    def flush(self) -> None:
+        """Send what can be sent."""
         with self._lock:
-            entry[1] = True
-            while self._waiting and self._waiting[0][1]:
-                self._ack(self._waiting.popleft()[0], 1)
+            mids = []
+            while self._waiting and self._waiting[0].stored:
+                mids.append(self._waiting.popleft().mid)
+            if mids:
+                self._send(mids)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
 
-class Message(NamedTuple):
-    """One message as it came. `done()` acknowledges it (in order): call it once the message is durable, from any thread."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    done: Callable[[], None]
-
-
 class _Client(paho.Client):
-    """Keeps why a connection could not be made; paho's callback does not say."""
+    """paho, with its socket read ahead (`_mqtt_bulk.py`); keeps why a connection could not be made, which paho does not say."""
 
     error: OSError | None = None
+    on_messages: Callable[[list[Message]], None]
 
     def reconnect(self) -> MQTTErrorCode:
         try:
@@ -158,9 +159,33 @@ class _Client(paho.Client):
             self.error = error
             raise
 
+    def _create_socket(self) -> Any:
+        return AheadSocket(super()._create_socket())  # type: ignore[arg-type]  # no websocket: we never ask for one
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """All that has come: runs of plain messages by us, every other packet by paho, in their order."""
+        result = MQTTErrorCode.MQTT_ERR_SUCCESS
+        for _ in range(READS):
+            ahead = self._sock
+            if isinstance(ahead, AheadSocket) and not self._in_packet["command"]:  # paho is between two packets
+                messages = ahead.publishes(self._protocol == MQTTProtocolVersion.MQTTv5)
+                if messages:
+                    self.on_messages(messages)
+                    if not ahead.pending():
+                        break
+            result = super().loop_read(max_packets)
+            if result or not isinstance(self._sock, AheadSocket) or not self._sock.pending():
+                break
+        return result
+
+    def ack_all(self, mids: list[int]) -> None:
+        """Acknowledge many messages with one write, from any thread."""
+        self._packet_queue(paho.PUBACK, pubacks(mids), mids[-1], 1)
+
 
 class Subscriber:
-    """One persistent session. `on_message` runs in the network thread and may block; `say` gets one line per change of state.
+    """One persistent session. `on_messages` runs in the network thread and may block; `acknowledge()` answers for those that
+    are `stored` by then, from any thread. `say` gets one line per change of state, and again while a broker stays away.
 
     `failure` is set, and `on_failure` called, when trying again is of no use (credentials, certificate, filter, session taken
     over); the connection then stays closed.
@@ -169,23 +194,26 @@ class Subscriber:
     def __init__(
         self,
         subscription: Subscription,
-        on_message: Callable[[Message], None],
+        on_messages: Callable[[list[Message]], None],
         say: Callable[[str], None] = print,
         on_failure: Callable[[], None] = lambda: None,
-        manual_ack: bool = True,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.subscription, self.on_message, self.say, self.on_failure = subscription, on_message, say, on_failure
+        self.subscription, self.on_messages, self.say, self.on_failure = subscription, on_messages, say, on_failure
+        self._now = now
         self.failure: MqttError | None = None
         self.connected = False
         self.connections = 0
+        self.trouble = ""  # why there is no connection, as it was said last; empty while there is one
         self._state, self._kept = "", False
+        self._away_since, self._say_again, self._patience, self._tries = 0.0, 0.0, AGAIN_S[0], 0
         self._since, self._short = 0.0, 0
         self._closing = False
         self._refused = False  # by a CONNACK that said why
-        self.client = self._made(manual_ack)
-        self.acks = AckQueue(self.client.ack)
+        self.client = self._made()
+        self.acks = AckQueue(self.client.ack_all)
 
-    def _made(self, manual_ack: bool) -> _Client:
+    def _made(self) -> _Client:
         sub = self.subscription
         v5 = sub.version == 5
         client = _Client(
@@ -193,14 +221,11 @@ class Subscriber:
             sub.client_id,
             clean_session=None if v5 else False,
             protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-            manual_ack=manual_ack,
+            manual_ack=True,
         )
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_connect_fail, client.on_subscribe, client.on_message = (
-            self._on_connect_fail,
-            self._on_subscribe,
-            self._on_message,
-        )
+        client.on_connect_fail, client.on_subscribe = self._on_connect_fail, self._on_subscribe
+        client.on_message, client.on_messages = self._on_message, self._on_messages
         client.reconnect_delay_set(*sub.retry_s)
         if sub.address.user:
             client.username_pw_set(sub.address.user, sub.password or None)
@@ -220,6 +245,10 @@ class Subscriber:
         self.client.connect_async(address.host, address.port, KEEPALIVE_S, properties=properties, **options)
         self.client.loop_start()  # not loop_forever(): acknowledgements come from other threads
 
+    def acknowledge(self) -> None:
+        """Acknowledge the messages that are `stored` by now, as far as none before them is missing, in one write."""
+        self.acks.flush()
+
     def close(self) -> None:
         """Send what is still to be acknowledged, disconnect, keep the session (never unsubscribe: it goes on collecting)."""
         self._closing = True
@@ -233,6 +262,22 @@ class Subscriber:
         if state != self._state:
             self._state = state
             self.say(state)
+
+    def _away(self, what: str) -> None:
+        """There is no connection: said at once when it is news, then again and again, more and more rarely."""
+        now = self._now()
+        if not self.trouble:
+            self._away_since, self._patience, self._tries = now, AGAIN_S[0], 0
+        self._tries += 1
+        if what != self.trouble:
+            self.say(what)
+        elif now >= self._say_again:
+            self.say(f"{what}; for {now - self._away_since:.0f} s now, {self._tries} tries")
+            self._patience = min(self._patience * 2, AGAIN_S[1])
+        else:
+            return
+        self.trouble = self._state = what
+        self._say_again = now + self._patience
 
     def _fail(self, what: str) -> None:
         if self.failure is None and not self._closing:
@@ -249,7 +294,7 @@ class Subscriber:
             if remedy:
                 self._fail(f"MQTT broker {address} refuses us: {reason}; {remedy}")
             else:
-                self._say(f"MQTT broker {address} refuses us: {reason}; trying again with growing pauses")
+                self._away(f"MQTT broker {address} refuses us: {reason}; trying again with growing pauses")
             return
         self._kept = flags.session_present
         if self.subscription.version == 5:
@@ -284,9 +329,9 @@ class Subscriber:
             )
             return
         why = (error.strerror or str(error)) if error else "no answer"
-        self._say(
+        self._away(
             f"cannot reach MQTT broker {address}: {why}; trying again with growing pauses; "
-            f"is it running, is FOOTSTREAM_MQTT right?"
+            f"is it running, is FOOTSTREAM_MQTT right? Nothing is taken until then"
         )
 
     def _on_disconnect(self, _c: paho.Client, _u: Any, _f: Any, reason: ReasonCode, _p: Any) -> None:
@@ -299,11 +344,11 @@ class Subscriber:
                 f"stop it or give this one its own FOOTSTREAM_MQTT_CLIENT"
             )
         elif was and not self._closing and self.failure is None:
-            self._short = self._short + 1 if time.monotonic() - self._since < SHORT_S else 0
+            self._short = self._short + 1 if self._now() - self._since < SHORT_S else 0
             hint = f"; does another client use the id {self.subscription.client_id!r}?" if self._short >= 3 else ""
             self._say(f"lost the connection to MQTT broker {self.subscription.address}: {reason}; connecting again{hint}")
         elif not refused and not self._closing and self.failure is None:
-            self._say(
+            self._away(
                 f"MQTT broker {self.subscription.address} ends the connection before it takes us: {reason}; "
                 f"trying again with growing pauses; is it an MQTT broker, does it want mqtts:// or FOOTSTREAM_MQTT_VERSION=3?"
             )
@@ -316,31 +361,23 @@ class Subscriber:
                 f"give the user the right to read it or change FOOTSTREAM_MQTT_TOPICS"
             )
             return
-        self.connected = True
-        self._since = time.monotonic()
+        self.connected, self.trouble = True, ""
+        self._since = self._now()
         self.connections += 1
         address = self.subscription.address
         self._say(f"connected to MQTT broker {address}, {'session kept' if self._kept else 'new session'}")
         if self.connections > 1 and not self._kept:
             self.say(f"MQTT broker {address} has forgotten our session: what was published while we were away may be missing")
 
+    def _on_messages(self, messages: list[Message]) -> None:
+        if not self._closing:  # else: not taken, not acknowledged, they come again
+            self.acks.received(messages)
+            self.on_messages(messages)
+
     def _on_message(self, _c: paho.Client, _u: Any, message: paho.MQTTMessage) -> None:
-        if self._closing:
-            return  # not taken, not acknowledged: comes again
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = "(topic is not UTF-8)"
-        done = self._done(message.mid) if message.qos else _nothing
-        self.on_message(Message(topic, bytes(message.payload), message.retain, done))
-
-    def _done(self, mid: int) -> Callable[[], None]:
-        entry = self.acks.received(mid)
-        return lambda: self.acks.stored(entry)
-
-
-def _nothing() -> None:
-    """QoS 0 wants no acknowledgement."""
+        """A message that paho read: one that is not plain."""
+        mid = message.mid if message.qos else 0
+        self._on_messages([Message(message._topic, bytes(message.payload), message.retain, mid)])
 
 
 def tls_context(ca: str) -> ssl.SSLContext:

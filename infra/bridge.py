@@ -1,10 +1,14 @@
 """The bridge: from an MQTT broker to the log, acknowledging only what the log has.
 
 Delivery: at least once into topic `raw`; a disturbance repeats at most what was unacknowledged. Parallelism: one process a
-session; the network thread receives, the main thread strips and appends. Back pressure: 32 MiB wait at most, then the broker
-holds the rest; a log that is full or away stops everything until it takes records again. Lost: nothing that the broker gave us.
+session, several sessions by slices of the topics; the network thread receives, the main thread strips and appends. Back
+pressure: 32 MiB are received and not yet in the log at most, then the broker holds the rest; a log that is full or away stops
+everything until it takes records again. Lost: nothing that the broker gave us.
+
+Every message that was received ends as logged, refused (by the log, for good) or elsewhere (of another slice), or waits.
 """
 
+import json
 import os
 import signal
 import sys
@@ -14,21 +18,22 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from connectors.log import RAW, LogError, LogFull, NewRecord, RecordRefused, Writer
 from connectors.mqtt import Message, Subscriber, Subscription
 from operators.images import LARGEST, strip
-from schemas.sensors import decode
+from schemas.events import Plain
+from schemas.sensors import read
 from schemas.sites import UNASSIGNED, Registry
 
 WAITING_BYTES = 32 << 20
 ITEM_BYTES = 1024  # what a waiting message takes beside its payload and topic
-TAKE = 500
+TOPICS = 65_536  # whose headers and slice are remembered
 RETRY_S = (0.25, 5.0)
 
 
@@ -40,10 +45,39 @@ def say(line: str) -> None:
 
 def device_of(payload: bytes) -> str | None:
     """Device that a payload names, as ingest finds it; None when it cannot be read."""
-    for report in decode(payload):
-        if report.device:
-            return report.device
-    return None
+    found = read(payload)
+    if isinstance(found, Plain):
+        return found.device or None
+    return next((report.device for report in found if report.device), None)
+
+
+class Slice(NamedTuple):
+    """The topics that one of several bridges takes: those with hash mod `of` = `number`. A topic always has the same one."""
+
+    number: int = 0
+    of: int = 1
+
+    def takes(self, topic: bytes) -> bool:
+        return self.of == 1 or int.from_bytes(blake2b(topic, digest_size=8).digest(), "big") % self.of == self.number
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+class _Topic(NamedTuple):
+    """What follows from a topic: taken or of another slice, the key of what cannot be read, and headers plain and retained."""
+
+    ours: bool
+    key: str
+    headers: tuple[tuple[str, bytes], ...]
+    retained: tuple[tuple[str, bytes], ...]
+
+
+def _topic(which: Slice, topic: bytes) -> _Topic:
+    text = topic.decode("utf-8", "replace").encode()  # brokers let no other through; a header is always text
+    headers = (("topic", text), ("source", b"mqtt"))
+    key = f"{UNASSIGNED}topic-{blake2b(topic, digest_size=8).hexdigest()}"
+    return _Topic(which.takes(topic), key, headers, (*headers, ("retain", b"1")))
 
 
 class ArrivalClock:
@@ -67,6 +101,8 @@ class Stats:
     oversize: int = 0
     retained: int = 0
     unrouted: int = 0
+    poison: int = 0
+    elsewhere: int = 0
     refused: int = 0
     retries: int = 0
 
@@ -77,63 +113,59 @@ class Stats:
         "oversize": "payloads above the largest size, of which only head and hash are kept",
         "retained": "messages that the broker sent as retained",
         "unrouted": "messages whose device could not be read",
+        "poison": "messages that broke the bridge, of which only the hash is kept",
+        "elsewhere": "messages of topics that another slice takes",
         "refused": "messages that the log can never take",
         "retries": "messages handed to the log again",
     }
 
 
-@dataclass
-class _Item:
-    message: Message
-    arrival_ms: int
-    record: NewRecord | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory, about: empty messages take room, too."""
-        return len(self.message.payload) + len(self.message.topic) + ITEM_BYTES
-
-
 class _Inbox:
-    """What was received and not yet appended; bounded by bytes."""
+    """What was received and not yet appended, in lists with their arrival. Bounded by the bytes that are not in the log yet."""
 
     def __init__(self, most: int) -> None:
-        self._most, self._bytes = most, 0
-        self._items: deque[_Item] = deque()
+        self._most, self._put, self._released = most, 0, 0
+        self._lists: deque[tuple[list[Message], int]] = deque()
         self._changed = threading.Condition()
         self.closed = False
 
-    def put(self, item: _Item) -> bool:
-        """Wait for room, then take the item; False once closed."""
+    def put(self, messages: list[Message], arrival_ms: int) -> bool:
+        """Wait for room, then take the messages; False once closed."""
         with self._changed:
-            while self._bytes > self._most and not self.closed:
-                self._changed.wait()
+            while self.held > self._most and not self.closed:
+                self._changed.wait(0.05)
             if self.closed:
                 return False
-            self._items.append(item)
-            self._bytes += item.size
-            if len(self._items) == 1:
-                self._changed.notify_all()
+            self._lists.append((messages, arrival_ms))
+            self._put += sum(map(size_of, messages))
+            self._changed.notify_all()
             return True
 
-    def take(self, most: int, seconds: float) -> list[_Item]:
-        """Up to `most` items; waits for the first."""
+    def take(self, seconds: float) -> tuple[list[Message], int]:
+        """The oldest list and its arrival; waits for it. An empty one when there is none."""
         with self._changed:
-            if not self._items and seconds > 0:
+            if not self._lists and seconds > 0:
                 self._changed.wait(seconds)
-            taken = [self._items.popleft() for _ in range(min(most, len(self._items)))]
-            if taken:
-                self._bytes -= sum(item.size for item in taken)
-                self._changed.notify_all()
-            return taken
+            return self._lists.popleft() if self._lists else ([], 0)
+
+    def released(self, size: int) -> None:
+        """So many bytes are in the log, or never will be. From one thread only."""
+        self._released += size
+
+    @property
+    def held(self) -> int:
+        """Bytes that are received and not yet in the log."""
+        return self._put - self._released
 
     def close(self) -> None:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
 
-    def __len__(self) -> int:
-        return len(self._items)
+
+def size_of(message: Message) -> int:
+    """Bytes of memory, about: empty messages take room, too."""
+    return len(message.payload) + len(message.topic) + ITEM_BYTES
 
 
 class Bridge:
@@ -146,15 +178,17 @@ class Bridge:
         registry: Registry,
         clock: Callable[[], int] | None = None,
         tell: Callable[[str], None] = say,
+        which: Slice = Slice(),  # noqa: B008  # a constant
     ) -> None:
-        self.stats = Stats()
+        self.stats, self.slice = Stats(), which
+        self._topic: Callable[[bytes], _Topic] = lru_cache(TOPICS)(partial(_topic, which))
         self._open_writer, self._registry, self._tell = open_writer, registry, tell
         self._clock = clock or ArrivalClock()
         self._inbox = _Inbox(WAITING_BYTES)
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._outstanding = 0
-        self._failed: list[_Item] = []
+        self._handed = self._answers = 0  # records given to the writer, and its answers other than `logged`
+        self._failed: list[tuple[Message, NewRecord]] = []
         self._trouble: Exception | None = None
         self._troubled = ""
         self._pause = RETRY_S[0]
@@ -181,9 +215,9 @@ class Bridge:
 
     # -- network thread
 
-    def _received(self, message: Message) -> None:
-        if not self._stop.is_set() and self._inbox.put(_Item(message, self._clock())):
-            self.stats.received += 1
+    def _received(self, messages: list[Message]) -> None:
+        if not self._stop.is_set() and self._inbox.put(messages, self._clock()):
+            self.stats.received += len(messages)
 
     # -- main thread
 
@@ -192,60 +226,93 @@ class Bridge:
             self._again()
             return
         idle = self._outstanding == 0
-        taken = self._inbox.take(TAKE, 0.25 if idle else 0)
-        for item in taken:
-            self._append(item)
-        if not idle or taken:
-            self._writer.poll(0.0 if taken else 0.02)
+        messages, arrival_ms = self._inbox.take(0.25 if idle else 0)
+        self._take(messages, arrival_ms)
+        if not idle or messages:
+            self._writer.poll(0.0 if messages else 0.005)
+        self.subscriber.acknowledge()
+
+    def _take(self, messages: list[Message], arrival_ms: int) -> None:
+        for message in messages:
+            if self._topic(message.topic).ours:
+                self._append(message, self._recorded(message, arrival_ms))
+            else:
+                self.stats.elsewhere += 1
+                self._finished(message)
+
+    def _recorded(self, message: Message, arrival_ms: int) -> NewRecord:
+        try:
+            return self.record(message, arrival_ms)
+        except Exception as error:  # a fault of ours must not stop all that come behind; the payload may hold an image
+            self.stats.poison += 1
+            payload, topic = message.payload, self._topic(message.topic)
+            said = {
+                "size": len(payload),
+                "blake2b": blake2b(payload, digest_size=16).hexdigest(),
+                "error": type(error).__name__,
+            }
+            self._tell(
+                f"a message on topic {message.topic.decode(errors='replace')!r} broke the bridge: {error!r}; its hash is kept"
+            )
+            return NewRecord(topic.key, json.dumps({"unreadable": said}).encode(), arrival_ms, topic.headers)
 
     def record(self, message: Message, arrival_ms: int) -> NewRecord:
         """The record of `raw` that a message becomes."""
-        value, images = strip(message.payload)
-        stats = self.stats
-        stats.images += images
-        stats.oversize += len(message.payload) > LARGEST
-        stats.retained += message.retain
-        topic = message.topic.encode("utf-8", "replace")
-        headers = (("topic", topic), ("source", b"mqtt"), *((("retain", b"1"),) if message.retain else ()))
-        return NewRecord(self._key(value, topic, arrival_ms), value, arrival_ms, headers)
+        payload, topic = message.payload, self._topic(message.topic)
+        value, images = strip(payload)
+        if images or message.retain or len(payload) > LARGEST:
+            self.stats.images += images
+            self.stats.oversize += len(payload) > LARGEST
+            self.stats.retained += message.retain
+        headers = topic.retained if message.retain else topic.headers
+        return NewRecord(self._key(value, topic.key, arrival_ms), value, arrival_ms, headers)
 
-    def _key(self, value: bytes, topic: bytes, arrival_ms: int) -> str:
+    def _key(self, value: bytes, otherwise: str, arrival_ms: int) -> str:
         device = device_of(value)
         if device is None:
             self.stats.unrouted += 1
-            return f"{UNASSIGNED}topic-{blake2b(topic, digest_size=8).hexdigest()}"
+            return otherwise
         site = self._registry.find(device, arrival_ms / 1000)[0].id
         return site.encode("utf-8", "replace").decode()
 
-    def _append(self, item: _Item) -> None:
-        if item.record is None:
-            item.record = self.record(item.message, item.arrival_ms)
-        with self._lock:
-            self._outstanding += 1
+    def _append(self, message: Message, record: NewRecord) -> None:
+        self._handed += 1
         try:
-            self._writer.append(RAW, item.record, partial(self._answered, item))
+            self._writer.append(RAW, record, partial(self._answered, message, record))
         except LogError as error:
-            self._answered(item, error)
+            self._answered(message, record, error)
 
-    def _answered(self, item: _Item, error: Exception | None) -> None:
+    @property
+    def _outstanding(self) -> int:
+        return self._handed - self.stats.logged - self._answers
+
+    def _finished(self, message: Message) -> None:
+        """Nothing more is to be done about it: it may be acknowledged."""
+        message.stored = True
+        with self._lock:
+            self._inbox.released(size_of(message))
+
+    def _answered(self, message: Message, record: NewRecord, error: Exception | None) -> None:
         """The log has the record, or says why not. Runs in any thread."""
         if error is None:
-            item.message.done()
+            self._finished(message)
+            self.stats.logged += 1
+            return
+        refused = isinstance(error, RecordRefused)
+        if refused:
+            self._tell(f"a message on topic {message.topic.decode(errors='replace')!r} is left out for good: {error}")
+            self._finished(message)
         with self._lock:
-            self._outstanding -= 1
-            if error is None:
-                self.stats.logged += 1
-                return
-            if not isinstance(error, RecordRefused):
-                self._failed.append(item)
+            if refused:
+                self.stats.refused += 1
+            else:
+                self._failed.append((message, record))
                 self._trouble = error
-                return
-            self.stats.refused += 1
-        self._tell(f"a message on topic {item.message.topic!r} is left out for good: {error}")
-        item.message.done()
+            self._answers += 1
 
     def _again(self) -> None:
         """The log refused something: take nothing new, wait, hand the refused ones over again, oldest first."""
+        self.subscriber.acknowledge()
         if self._outstanding:
             self._writer.poll(0.05)
             return
@@ -262,10 +329,10 @@ class Bridge:
             failed, self._failed, self._trouble = self._failed, [], None
         self._retry(failed)
 
-    def _retry(self, failed: list[_Item]) -> None:
+    def _retry(self, failed: list[tuple[Message, NewRecord]]) -> None:
         self.stats.retries += len(failed)
-        for item in failed:
-            self._append(item)
+        for message, record in failed:
+            self._append(message, record)
         while self._outstanding and not self._stop.is_set():
             self._writer.poll(0.05)
         if not self._failed and not self._outstanding:
@@ -282,9 +349,10 @@ class Bridge:
         """Write what was taken, serve the last answers, disconnect, close."""
         self._inbox.close()
         if self.subscriber.failure is None and not self._failed:
-            for item in self._inbox.take(1 << 30, 0):
-                self._append(item)
+            while (taken := self._inbox.take(0))[0]:
+                self._take(*taken)
         self._writer.flush(10.0)
+        self.subscriber.acknowledge()
         self.subscriber.close()
         self._writer.close()
 
@@ -293,7 +361,8 @@ class Bridge:
     @property
     def waiting(self) -> int:
         """Messages received and not yet in the log."""
-        return len(self._inbox) + self._outstanding + len(self._failed)
+        done = self.stats.logged + self.stats.refused + self.stats.elsewhere
+        return max(0, self.stats.received - done)
 
     def health(self) -> dict[str, Any]:
         """What the bridge says of itself at `/health`."""
@@ -301,6 +370,8 @@ class Bridge:
             "ok": self.subscriber.connected and not self._troubled,
             "broker": str(self.subscriber.subscription.address),
             "connected": self.subscriber.connected,
+            "trouble": self.subscriber.trouble,
+            "slice": str(self.slice),
             "log": self._troubled or "ok",
             "received": self.stats.received,
             "logged": self.stats.logged,
@@ -314,6 +385,7 @@ class Bridge:
         reconnects = max(0, self.subscriber.connections - 1)
         yield CounterMetricFamily("footstream_bridge_reconnects", "connections after the first one", value=reconnects)
         yield GaugeMetricFamily("footstream_bridge_queue_depth", "messages received and not yet in the log", value=self.waiting)
+        yield GaugeMetricFamily("footstream_bridge_queue_bytes", "their size, about", value=self._inbox.held)
         yield GaugeMetricFamily(
             "footstream_bridge_connected", "1 while the broker is connected", value=self.subscriber.connected
         )

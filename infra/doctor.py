@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from connectors.clickhouse import StoreDown, StoreError
 from connectors.log import RAW, LogError
-from connectors.mqtt import MqttError, parse_url
+from connectors.mqtt import MqttError, parse_filters, parse_url
 from infra.broker import mosquitto_program
 from infra.errors import Problem
 from infra.logs import open_settings_log
@@ -134,6 +134,10 @@ def _connects(host: str, port: int) -> str:
 
 
 def _mqtt(settings: Settings) -> Iterator[Finding]:
+    try:
+        parse_filters(settings.mqtt_topics)
+    except MqttError as error:
+        yield Finding("MQTT topics", False, str(error))
     if settings.embedded_broker():
         yield Finding("MQTT", True, f"embedded, on port {settings.mqtt_port}")
         return

@@ -20,17 +20,17 @@ from infra.errors import Problem
 
 Health = Callable[[], Mapping[str, Any]]
 ROLES = ("bridge", "notify", "serve", "store", "up")
-"""Roles with a fixed place behind the first metrics port; lane i comes ten behind it."""
+"""Roles with a fixed place behind the first metrics port; lane i comes ten behind it, slice i of the bridge five hundred."""
 
 
 def port_of(first: int, role: str) -> int:
-    """Port of a role when the first one is set; 0 (any free one) when it is not. Lanes are called `run-<i>`."""
+    """Port of a role when the first one is set; 0 (any free one) when it is not. Lanes are `run-<i>`, slices `bridge-<i>`."""
     if first == 0:
         return 0
     if role in ROLES:
         return first + ROLES.index(role)
     number = role.rpartition("-")[2]
-    return first + 10 + (int(number) if number.isdigit() else 0)
+    return first + (500 if role.startswith("bridge-") else 10) + (int(number) if number.isdigit() else 0)
 
 
 def _answer(path: str, health: Health, registry: CollectorRegistry) -> tuple[int, str, bytes]:

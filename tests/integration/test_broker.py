@@ -22,13 +22,15 @@ def _one_way(broker: EmbeddedBroker) -> list[Message]:
     got: list[Message] = []
     here, arrived = threading.Event(), threading.Event()
 
-    def on_message(message: Message) -> None:
-        got.append(message)
-        message.done()
+    def on_messages(messages: list[Message]) -> None:
+        got.extend(messages)
+        for message in messages:
+            message.stored = True
+        subscriber.acknowledge()
         arrived.set()
 
     address = Address("127.0.0.1", broker.port, "", False)
-    subscriber = Subscriber(Subscription(address, version=broker.version), on_message, say=lambda _: here.set())
+    subscriber = Subscriber(Subscription(address, version=broker.version), on_messages, say=lambda _: here.set())
     subscribed = threading.Event()
     known = subscriber.client.on_subscribe
 
@@ -53,7 +55,7 @@ def test_it_answers_when_start_returns_and_carries_messages_and_ends(tmp_path: P
     try:
         assert url == f"mqtt://127.0.0.1:{broker.port}" and broker.alive()
         assert broker.environment()["FOOTSTREAM_MQTT_VERSION"] == ("5" if kind == "mosquitto" else "3")
-        assert [(m.topic, m.payload) for m in _one_way(broker)] == [("shop/a", b"hello")]
+        assert [(m.topic, m.payload) for m in _one_way(broker)] == [(b"shop/a", b"hello")]
         with pytest.raises(OSError), socket.socket() as outside:
             outside.settimeout(1)
             outside.connect((socket.gethostbyname(socket.gethostname()), broker.port))
@@ -104,13 +106,15 @@ def test_sessions_survive_a_restart_of_mosquitto(tmp_path: Path) -> None:
         got: list[bytes] = []
         done = threading.Event()
 
-        def on_message(message: Message) -> None:
-            got.append(message.payload)
-            message.done()
+        def on_messages(messages: list[Message]) -> None:
+            for message in messages:
+                got.append(message.payload)
+                message.stored = True
+            subscriber.acknowledge()
             if len(got) == 3000:
                 done.set()
 
-        subscriber = Subscriber(Subscription(Address("127.0.0.1", broker.port, "", False)), on_message, say=lambda _: None)
+        subscriber = Subscriber(Subscription(Address("127.0.0.1", broker.port, "", False)), on_messages, say=lambda _: None)
         subscriber.start()
         assert done.wait(20), f"{len(got)} of 3000"
         subscriber.close()

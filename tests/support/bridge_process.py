@@ -12,20 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from connectors.log import RAW, open_log
-from connectors.mqtt import Message, Subscriber, Subscription, parse_filters, parse_url
-from infra.bridge import Bridge, end_process_on_thread_failure, say, stop_on_signals
+from connectors.mqtt import Message, Subscription, parse_filters, parse_url
+from infra.bridge import Bridge, Slice, end_process_on_thread_failure, stop_on_signals
 from infra.registry import load_registry
 
 
 class AutoAck(Bridge):
-    def _subscriber(self, subscription: Subscription) -> Subscriber:
-        return Subscriber(subscription, self._received, say, self._stop.set, manual_ack=False)
+    def _received(self, messages: list[Message]) -> None:
+        self._acknowledge(messages)
+        super()._received(messages)
+
+    def _acknowledge(self, messages: list[Message]) -> None:
+        for message in messages:
+            message.stored = True
+        self.subscriber.acknowledge()
 
 
-class AckFirst(Bridge):
-    def _received(self, message: Message) -> None:
-        super()._received(message)
-        message.done()
+class AckFirst(AutoAck):
+    def _received(self, messages: list[Message]) -> None:
+        Bridge._received(self, messages)
+        self._acknowledge(messages)
 
 
 MUTANTS: dict[str, type[Bridge]] = {"": Bridge, "auto-ack": AutoAck, "ack-first": AckFirst}
@@ -39,12 +45,12 @@ def main(options: dict[str, Any]) -> None:
             time.sleep(slow)
             super()._step()
 
-        def _received(self, message: Message) -> None:
-            if self.stats.received == options.get("explode"):
+        def _received(self, messages: list[Message]) -> None:
+            if self.stats.received + len(messages) > options.get("explode", 1 << 60):
                 raise RuntimeError("made to fail")
-            super()._received(message)
+            super()._received(messages)
 
-    log = open_log(options["log"])
+    log = open_log(options["log"], **({"prefix": options["prefix"]} if "prefix" in options else {}))
     log.ensure_topic(RAW, 4)
     subscription = Subscription(
         parse_url(options["url"]),
@@ -57,7 +63,8 @@ def main(options: dict[str, Any]) -> None:
         retry_s=(1, 2),
     )
     sites = options.get("sites")
-    bridge = Slow(subscription, log.writer, load_registry(Path(sites) if sites else None))
+    which = Slice(*options.get("slice", (0, 1)))
+    bridge = Slow(subscription, log.writer, load_registry(Path(sites) if sites else None), which=which)
     end_process_on_thread_failure()
     stop_on_signals(bridge)
     bridge.run()

@@ -5,32 +5,44 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from connectors.mqtt import AckQueue, Address, MqttError, Subscriber, Subscription, parse_filters, parse_url
+from connectors.mqtt import AckQueue, Address, Message, MqttError, Subscriber, Subscription, parse_filters, parse_url
 from infra.errors import problem_of
 
 
-def test_acknowledgements_go_out_in_order_of_receipt_and_only_the_finished_prefix() -> None:
-    sent: list[int] = []
-    queue = AckQueue(lambda mid, qos: sent.append(mid))
-    first, second, third = (queue.received(mid) for mid in (7, 3, 9))
-    queue.stored(second)
-    assert sent == []
-    queue.stored(first)
-    assert sent == [7, 3]
-    queue.stored(third)
-    assert sent == [7, 3, 9] and len(queue) == 0
+def _messages(*mids: int) -> list[Message]:
+    return [Message(b"t", b"", mid=mid) for mid in mids]
+
+
+def test_acknowledgements_go_out_in_order_of_receipt_only_the_stored_prefix_and_in_one_write() -> None:
+    writes: list[list[int]] = []
+    queue = AckQueue(writes.append)
+    first, none, second, third = messages = _messages(7, 0, 3, 9)
+    queue.received(messages)
+    second.stored = True
+    queue.flush()
+    assert writes == []
+    first.stored = True
+    queue.flush()
+    assert writes == [[7, 3]], "QoS 0 holds up nothing and is not acknowledged"
+    third.stored = True
+    queue.flush()
+    queue.flush()
+    assert writes == [[7, 3], [9]] and len(queue) == 0 and not none.stored
 
 
 def test_acknowledgements_of_an_older_connection_are_never_sent() -> None:
-    sent: list[int] = []
-    queue = AckQueue(lambda mid, qos: sent.append(mid))
-    old = queue.received(1)
+    writes: list[list[int]] = []
+    queue = AckQueue(writes.append)
+    (old,), (new,) = _messages(1), _messages(1)  # the broker uses the packet id again
+    queue.received([old])
     queue.reset()
-    new = queue.received(1)  # the broker uses the packet id again
-    queue.stored(old)
-    assert sent == []
-    queue.stored(new)
-    assert sent == [1]
+    queue.received([new])
+    old.stored = True
+    queue.flush()
+    assert writes == []
+    new.stored = True
+    queue.flush()
+    assert writes == [[1]]
 
 
 def test_urls_name_host_port_user_and_tls() -> None:
@@ -123,3 +135,19 @@ def test_one_that_ends_the_connection_without_an_answer_is_named_once_with_what_
     assert len(refusals) == 2 and len(lines) == 1, "one line per change of state"
     assert f"127.0.0.1:{port} ends the connection before it takes us" in lines[0]
     assert "mqtts:// or FOOTSTREAM_MQTT_VERSION=3" in lines[0]
+
+
+def test_a_broker_that_stays_away_is_spoken_of_again_and_again_and_more_and_more_rarely() -> None:
+    now, lines = [0.0], list[tuple[float, str]]()
+    subscription = Subscription(Address("h", 1, "", False))
+    subscriber = Subscriber(subscription, lambda _: None, lambda line: lines.append((now[0], line)), now=lambda: now[0])
+    for second in range(1000):
+        now[0] = float(second)
+        subscriber._on_connect_fail(subscriber.client, None)
+    assert [at for at, _ in lines] == [0, 10, 30, 70, 150, 310, 610, 910]
+    first, again = lines[0][1], lines[1][1]
+    assert "cannot reach MQTT broker mqtt://h:1" in first and "is FOOTSTREAM_MQTT right?" in first
+    assert again == f"{first}; for 10 s now, 11 tries"
+    assert subscriber.trouble == first
+    subscriber._on_subscribe(subscriber.client, None, 1, [], None)
+    assert subscriber.trouble == ""

@@ -76,3 +76,9 @@ def test_wrong_options_of_the_log_are_a_finding_and_the_rest_is_looked_at(tmp_pa
 
 def test_a_log_of_an_unknown_kind_is_wrong(tmp_path: Path) -> None:
     assert not findings(data=tmp_path, log_url="ftp://x")["log"].good
+
+
+def test_a_shared_subscription_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for url in ("", "mqtt://127.0.0.1:1"):
+        found = findings(data=tmp_path, mqtt_url=url, mqtt_topics="shops/#, $share/bridges/#")
+        assert not found["MQTT topics"].good and "lose the order of a device" in found["MQTT topics"].words
