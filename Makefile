@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check format bench chaos clean lock system-tools
+.PHONY: demo test check format bench chaos image-steps clean lock system-tools
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on the PATH; install Python 3.11 or 3.12, or say PYTHON=python3.12"; exit 1; }
@@ -41,8 +41,12 @@ bench: $(VENV)/.ready system-tools
 chaos: $(VENV)/.ready system-tools
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+image-steps: $(VENV)/.ready
+	@$(BIN)/python -m tests.image_steps
+
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock -q
+	uv pip compile pyproject.toml -c requirements.lock --universal --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements-image.lock -q
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,6 @@ Every message that was received ends as logged, refused (by the log, for good) o
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from connectors.log import RAW, LogError, LogFull, NewRecord, RecordRefused, Writer
 from connectors.mqtt import Message, Subscriber, Subscription
+from infra.say import say as spoken
 from operators.images import LARGEST, strip
 from schemas.events import Plain
 from schemas.sensors import read
@@ -37,10 +37,9 @@ TOPICS = 65_536  # whose headers and slice are remembered
 RETRY_S = (0.25, 5.0)
 
 
-def say(line: str) -> None:
-    """One line of the role's log; a log that is full or gone must not end the bridge."""
-    with suppress(OSError):
-        print(f"bridge: {line}", file=sys.stderr, flush=True)
+def say(line: str, level: str = "info") -> None:
+    """One event of the role's log."""
+    spoken("bridge", line, level)
 
 
 def device_of(payload: bytes) -> str | None:
@@ -396,7 +395,10 @@ def end_process_on_thread_failure() -> None:
 
     def ended(failure: threading.ExceptHookArgs) -> None:
         name = failure.thread.name if failure.thread else "a thread"
-        say(f"{name} failed: {failure.exc_type.__name__}: {failure.exc_value}; ending, the broker keeps what was not written")
+        say(
+            f"{name} failed: {failure.exc_type.__name__}: {failure.exc_value}; ending, the broker keeps what was not written",
+            "error",
+        )
         os._exit(1)
 
     threading.excepthook = ended

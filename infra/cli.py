@@ -12,7 +12,8 @@ import sys
 import typer
 
 import infra.commands
-from infra.errors import Problem, problem_of
+from infra.errors import EXIT_BUG, Problem, problem_of
+from infra.say import complain, failed
 
 app = typer.Typer(
     name="footstream",
@@ -44,8 +45,10 @@ def main() -> None:
     except Exception as error:
         problem = problem_of(error)
         if traceback or problem is None:
+            if failed(error):
+                sys.exit(EXIT_BUG)
             raise
-        print(f"footstream: {problem}", file=sys.stderr)
+        complain(str(problem))
         sys.exit(problem.code)
 
 

@@ -3,6 +3,9 @@
 from connectors.log import LogError
 from infra.settings import SettingsError
 
+EXIT_BUG = 70
+"""Exit code of a process that ends by an error that nobody expected."""
+
 
 class Problem(Exception):
     """What failed, where, and what to do next, in one line. `code` is the exit code of the process."""

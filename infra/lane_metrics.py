@@ -1,20 +1,44 @@
 """Health and metrics of a lane: received, stored, duplicates, quarantined by reason, lag, watermark age, queue depth."""
 
+import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
 
 from connectors.log import RAW, Log, LogError
 from infra.lane import Lane
-from infra.metrics import MetricsServer, port_of, serve
+from infra.metrics import MetricsServer, serve_role
 from infra.settings import Settings
 from schemas.rows import Quarantine
 
 STUCK_S = 60.0
 """A lane that has not looked at its log for so long is not well (the store is away, or a record is slow)."""
+SAMPLE_S, LOOK_S = 0.5, 0.02
+PATH_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
 _REASON = list(Quarantine.columns).index("reason")
 _PARTIAL = list(Quarantine.columns).index("partial")
+
+
+class PathSampler(threading.Thread):
+    """Follows one batch at a time from its newest log timestamp until it is stored."""
+
+    def __init__(self, lane: Lane, observe: Callable[[float], None]) -> None:
+        super().__init__(name="path-sampler", daemon=True)
+        self.lane, self.observe = lane, observe
+
+    def run(self) -> None:
+        lane = self.lane
+        while not lane.stop.wait(SAMPLE_S):
+            seq, newest = lane.seq, max(list(lane.log_ms.values()), default=0)
+            if seq <= lane.durable:
+                continue
+            while lane.durable < seq:
+                if lane.stop.wait(LOOK_S):
+                    return
+            self.observe(max(0.0, time.time() - newest / 1000))
 
 
 class LaneMetrics:
@@ -25,12 +49,7 @@ class LaneMetrics:
         self.events = self.duplicates = self.refused = 0
         self.began = time.time()
         r = self.registry = CollectorRegistry()
-        Gauge("footstream_lane_received_messages", "Records read since the start", registry=r).set_function(
-            lambda: lane.received
-        )
-        Gauge("footstream_lane_stored_messages", "Records stored since the start", registry=r).set_function(
-            lambda: max(0, lane.received - self.duplicates - self.refused)
-        )
+        r.register(self)
         Gauge("footstream_lane_lag_messages", "Records in the log that are not read yet", registry=r).set_function(self.lag)
         Gauge("footstream_lane_watermark_age_seconds", "Now minus the newest log timestamp read", registry=r).set_function(
             self.age
@@ -41,6 +60,20 @@ class LaneMetrics:
         self.rows = Counter("footstream_lane_rows", "Rows written by table", ["table"], registry=r)
         self.duplicate = Counter("footstream_lane_duplicate_messages", "Records that said nothing new", registry=r)
         self.quarantined = Counter("footstream_lane_quarantined", "Refused parts by reason", ["reason"], registry=r)
+        self.path = Histogram(
+            "footstream_lane_path_seconds",
+            "Log timestamp of a record until it is stored, sampled: one batch at a time",
+            buckets=PATH_BUCKETS,
+            registry=r,
+        )
+
+    def collect(self) -> Iterable[Metric]:
+        """What the lane counts itself."""
+        stored = max(0, self.lane.received - self.duplicates - self.refused)
+        return [
+            CounterMetricFamily("footstream_lane_received_messages", "Records read", value=self.lane.received),
+            CounterMetricFamily("footstream_lane_stored_messages", "Records read that said something new", value=stored),
+        ]
 
     def counted(self, table: str, number: int, rows: list[Any]) -> None:
         """So many rows that were written to a table; `rows`: themselves, or short forms of them."""
@@ -79,4 +112,5 @@ class LaneMetrics:
         }
 
     def serve(self, settings: Settings, name: str) -> MetricsServer:
-        return serve(port_of(settings.metrics_port, name), name, self.health, settings.data, self.registry)
+        PathSampler(self.lane, self.path.observe).start()
+        return serve_role(settings, name, self.health, self.registry)

@@ -7,10 +7,10 @@ from infra.settings import Settings, SettingsError
 def client_options(settings: Settings) -> dict[str, str]:
     """`FOOTSTREAM_LOG_OPTIONS` as names and values. Raises SettingsError for a part without `=`."""
     options = {}
-    for part in filter(None, (p.strip() for p in settings.log_options.split(","))):
+    for number, part in enumerate(filter(None, (p.strip() for p in settings.log_options.split(","))), 1):
         name, equals, value = part.partition("=")
-        if not equals:
-            raise SettingsError(f"FOOTSTREAM_LOG_OPTIONS: {name!r} has no value; write name=value, separated by commas")
+        if not equals:  # not shown: it may be the rest of a password with a comma in it
+            raise SettingsError(f"FOOTSTREAM_LOG_OPTIONS: part {number} has no `=`; write name=value, separated by commas")
         options[name.strip()] = value.strip()
     return options
 

@@ -10,7 +10,6 @@ adds open alerts that the log no longer holds.
 
 import fcntl
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +25,7 @@ from connectors.log import TRANSITIONS, Batch, Log, LogError, PositionGone, Slic
 from connectors.outbox import Desk, Intake, Lease, OutboxError, OutboxFile, Policy, Post
 from infra.errors import Problem
 from infra.receivers import Receiver
+from infra.say import say as spoken
 from schemas.alerts import Transition
 
 GROUP = "notify"
@@ -43,9 +43,9 @@ class Deliver(Protocol):
     def __call__(self, receiver: Receiver, request: Request) -> Answer: ...
 
 
-def say(line: str) -> None:
-    """One line of the role's log."""
-    print(f"notify: {line}", file=sys.stderr, flush=True)
+def say(line: str, level: str = "info") -> None:
+    """One event of the role's log."""
+    spoken("notify", line, level)
 
 
 def wall_ms() -> int:
@@ -117,7 +117,7 @@ class Sender:
             self._complain("")
             self._ended("sent", None)
         elif isinstance(verdict, GiveUp):
-            say(f"receiver {self.name}: a message was given up: {verdict.reason}")
+            say(f"receiver {self.name}: a message was given up: {verdict.reason}", "error")
             self._ended("given_up", self._post.give_up(lease, now, verdict.reason, verdict.disable))
         else:
             self._complain(verdict.detail)
@@ -130,13 +130,17 @@ class Sender:
     def _complain(self, why: str) -> None:
         """Say why a receiver takes nothing, once for each reason, and when it takes messages again."""
         if why != self._complaint:
-            say(f"receiver {self.name}: {f'{why}; its messages wait and go again' if why else 'takes messages again'}")
+            words = f"{why}; its messages wait and go again" if why else "takes messages again"
+            say(f"receiver {self.name}: {words}", "warning" if why else "info")
         self._complaint = why
 
     def _ended(self, outcome: str, disabled: str | None) -> None:
         self.outcomes[outcome] += 1
         if disabled is not None:
-            say(f"receiver {self.name}: disabled: {disabled}; mend it, then `footstream receivers --enable {self.name}`")
+            say(
+                f"receiver {self.name}: disabled: {disabled}; mend it, then `footstream receivers --enable {self.name}`",
+                "error",
+            )
 
 
 class Notifier:
@@ -324,7 +328,10 @@ class Notifier:
         try:
             return list(self._latest())
         except Exception as error:  # whatever the store's client raises: the log has the last days anyway
-            say(f"the store does not say which alerts are open ({type(error).__name__}); taking those of the log only")
+            say(
+                f"the store does not say which alerts are open ({type(error).__name__}); taking those of the log only",
+                "warning",
+            )
             return []
 
     def _past_the_gap(self) -> None:
@@ -365,12 +372,15 @@ class Notifier:
                 found.append(self._decode(value))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 self.refused += 1
-                say(f"topic {TRANSITIONS}, partition {batch.partition}, position {position}: no transition: {error}; skipped")
+                say(
+                    f"topic {TRANSITIONS}, partition {batch.partition}, position {position}: no transition: {error}; skipped",
+                    "error",
+                )
         return found
 
     def _ill(self, what: str, why: str) -> None:
         if self._trouble.get(what) != why:
-            say(why)
+            say(why, "warning")
         self._trouble[what] = why
 
     def _well(self, what: str) -> None:

@@ -108,7 +108,8 @@ def check_ports(settings: Settings) -> None:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Settings for the child processes, where the embedded parts have their URLs."""
-    own = replace(settings, data=settings.data.absolute(), log_url=settings.log(), store_url=settings.store())
+    # FOOTSTREAM_METRICS is for one process: here that is the supervisor.
+    own = replace(settings, data=settings.data.absolute(), log_url=settings.log(), store_url=settings.store(), metrics="")
     if settings.embedded_broker():
         own = replace(
             own, mqtt_url=settings.mqtt(), mqtt_version=min(settings.mqtt_version, EmbeddedBroker(settings.data).version)

@@ -17,12 +17,14 @@ from connectors.clickhouse import Store
 from connectors.log import RAW, TRANSITIONS
 from flows import discovered, ordered
 from infra.engine import Engine
-from infra.errors import Problem, problem_of
+from infra.errors import EXIT_BUG, Problem, problem_of
 from infra.history import recall
 from infra.lane import SLOTS, Lane, LogSource, Spread
 from infra.lane_metrics import LaneMetrics
 from infra.logs import open_settings_log
 from infra.recompute import repair
+from infra.say import complain, failed
+from infra.say import say as spoken
 from infra.settings import Settings
 from infra.sink import StoreSink
 from infra.slots import SiteSlot
@@ -34,7 +36,6 @@ from schemas.sites import Registry
 TRIES = 3
 """So often a record may make an operator fail before it is put into quarantine and the rest goes on."""
 REPAIR_EVERY_S = 10.0
-EXIT_BUG = 70
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class LaneSpec:
         return f"run-{self.number}"
 
 
-def say(line: str) -> None:
-    """One line of the role's log."""
-    print(f"run: {line}", file=sys.stderr, flush=True)
+def say(line: str, level: str = "info") -> None:
+    """One event of the role's log."""
+    spoken("run", line, level)
 
 
 class Recovery:
@@ -154,7 +155,7 @@ class Repairer(threading.Thread):
                 self.done += repair(open_store(self.settings), self.registry, self.partitions)
                 seen = asked
             except Exception as error:
-                say(f"repair: {type(error).__name__}: {error}; tried again in {REPAIR_EVERY_S:.0f} s")
+                say(f"repair: {type(error).__name__}: {error}; tried again in {REPAIR_EVERY_S:.0f} s", "warning")
 
 
 def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
@@ -221,11 +222,12 @@ def _failed(error: BaseException, lane: Lane, recovery: Recovery) -> NoReturn:
     problem = problem_of(error)
     if problem is not None or lane.handling is None:
         what = problem or f"{type(error).__name__}: {error}; this is a bug, FOOTSTREAM_TRACEBACK=1 shows where"
-        print(f"footstream: {what}", file=sys.stderr, flush=True)
+        if problem is not None or not failed(error):
+            complain(str(what))
         os._exit(problem.code if problem else EXIT_BUG)
     partition, position = lane.handling
     why = f"{type(error).__name__}: {error}"[:300]
     tries = recovery.failed(lane.handling, why)
     then = "it goes to quarantine" if tries >= TRIES else "it is tried again"
-    say(f"record {position} of partition {partition}: {why}; try {tries} of {TRIES}, {then}")
+    say(f"record {position} of partition {partition}: {why}; try {tries} of {TRIES}, {then}", "warning")
     os.execv(sys.executable, [sys.executable, "-m", "infra", *sys.argv[1:]])

@@ -18,7 +18,9 @@ from fastapi import FastAPI
 from dashboards.web.app import create_app
 from dashboards.web.auth import Token, TokenFileError, tokens_of
 from infra.errors import Problem
+from infra.metrics import MetricsServer, serve_role
 from infra.registry import load_registry
+from infra.say import texts, written
 from infra.settings import Settings
 from operators.calendar import is_open
 from schemas.sites import Registry
@@ -110,10 +112,23 @@ def serve(settings: Settings) -> None:
     app = application(settings)
     sock = listen(settings.api_host, settings.api_port)
     host, port = sock.getsockname()[:2]
-    print(f"footstream: board at http://{'[' + host + ']' if ':' in host else host}:{port}/", flush=True)
+    address = f"board at http://{'[' + host + ']' if ':' in host else host}:{port}/"
+    print(f"footstream: {address}" if texts() else written("serve", address), flush=True)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False, ws="none", lifespan="on"
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again once it has ended: that is a clean end for us
-    _Server(config).run([sock])
+    door = _metrics_door(settings, app)
+    try:
+        _Server(config).run([sock])
+    finally:
+        if door is not None:
+            door.close()
+
+
+def _metrics_door(settings: Settings, app: FastAPI) -> MetricsServer | None:
+    """`/health` and `/metrics` where all roles have them, when a place is set; well also while the store is away."""
+    if not settings.metrics and not settings.metrics_port:
+        return None
+    return serve_role(settings, "serve", dict, app.state.metrics.registry)

@@ -5,6 +5,7 @@ given as `FOOTSTREAM_…_FILE`, the path of a file that holds it. Nothing here d
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +22,13 @@ def _setting(default: Any, env: str, help: str, secret: bool = False, least: int
 
 
 _LAST_PORT = 65_535
+LOG_FORMATS = ("text", "json")
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+
+
+def without_password(text: str) -> str:
+    """A URL as it may be shown."""
+    return _URL_PASSWORD.sub(r"\1:…@", text)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,12 @@ class Settings:
     metrics_port: int = _setting(
         0, "METRICS_PORT", "first port for /health and /metrics of the roles; 0: free ports", most=65_000
     )
+    metrics: str = _setting(
+        "",
+        "METRICS",
+        "address:port of /health and /metrics of a role that is alone there, as in a container; wins over the port",
+    )
+    log_format: str = _setting("text", "LOG_FORMAT", "how roles write their events: text, or json for one object per line")
 
     def log(self) -> str:
         """URL of the log: the embedded one when none is set."""
@@ -111,6 +125,15 @@ class Settings:
 
     def embedded_broker(self) -> bool:
         return not self.mqtt_url
+
+    def metrics_place(self) -> tuple[str, int] | None:
+        """Address and port of `metrics`; None when it is not set. Raises SettingsError."""
+        if not self.metrics:
+            return None
+        host, colon, port = self.metrics.rpartition(":")
+        if not (colon and host and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+            raise SettingsError(f"FOOTSTREAM_METRICS is {self.metrics!r}; it must be address:port, such as 0.0.0.0:9100")
+        return host.strip("[]"), int(port)
 
     def environment(self) -> dict[str, str]:
         """These settings as the environment of a child process."""
@@ -195,3 +218,6 @@ def _check(settings: Settings) -> None:
         value, least, most = getattr(settings, f.name), f.metadata["least"], f.metadata["most"]
         if f.type is int and not least <= value <= most:
             raise SettingsError(f"FOOTSTREAM_{f.metadata['env']} is {value}; it must lie between {least} and {most}")
+    if settings.log_format not in LOG_FORMATS:
+        raise SettingsError(f"FOOTSTREAM_LOG_FORMAT is {settings.log_format!r}; it must be {' or '.join(LOG_FORMATS)}")
+    settings.metrics_place()

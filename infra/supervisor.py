@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from infra.errors import Problem
+from infra.say import event_of, texts, wrapped
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -132,8 +133,9 @@ class Supervisor:
 
     def say(self, role: str, text: str) -> None:
         """One line of the common stream."""
+        line = f"{role:<9} {text}" if texts() else wrapped(role, text)
         with contextlib.suppress(OSError):  # nobody reads it, or its disk is full: the roles must go on being read and kept
-            self._out.write(f"{role:<9} {text}\n")
+            self._out.write(f"{line}\n")
             self._out.flush()
 
     def state(self) -> dict[str, Any]:
@@ -241,7 +243,7 @@ class Supervisor:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
-            child.last_line = text or child.last_line
+            child.last_line = event_of(text) or child.last_line
             self.say(child.role.name, text)
 
     async def _watch(self, child: _Child, process: asyncio.subprocess.Process) -> None:

@@ -11,7 +11,8 @@ from connectors.log import RAW
 from connectors.mqtt import Subscription, parse_filters, parse_url
 from infra.errors import Problem
 from infra.logs import open_settings_log
-from infra.settings import Settings, load
+from infra.say import load_role
+from infra.settings import Settings
 
 if TYPE_CHECKING:
     from infra.bridge import Slice
@@ -46,7 +47,7 @@ def run_bridge(settings: Settings, url: str, version: int, which: "Slice") -> No
     from prometheus_client import REGISTRY
 
     from infra.bridge import Bridge, end_process_on_thread_failure, stop_on_signals
-    from infra.metrics import port_of, serve
+    from infra.metrics import serve_role
     from infra.registry import load_registry
 
     subscription = subscription_of(settings, url, version, which)
@@ -59,7 +60,7 @@ def run_bridge(settings: Settings, url: str, version: int, which: "Slice") -> No
         end_process_on_thread_failure()
         stop_on_signals(bridge)
         REGISTRY.register(bridge)
-        server = serve(port_of(settings.metrics_port, role), role, bridge.health, settings.data)
+        server = serve_role(settings, role, bridge.health)
         try:
             bridge.run()
         finally:
@@ -77,7 +78,7 @@ def register(app: typer.Typer) -> None:
         ] = "0/1",
     ) -> None:
         """Read messages from the MQTT broker and write them to the log; start a broker when no URL is given."""
-        settings, which = load(), slice_of(slice)
+        settings, which = load_role("bridge"), slice_of(slice)
         if not settings.embedded_broker():
             run_bridge(settings, settings.mqtt(), settings.mqtt_version, which)
             return

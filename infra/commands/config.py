@@ -1,13 +1,10 @@
 """`footstream config`: every setting with its value, where secrets are masked."""
 
-import re
 from dataclasses import fields
 
 import typer
 
-from infra.settings import Settings, load
-
-_URL_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+from infra.settings import Settings, load, without_password
 
 
 def _shown(settings: Settings) -> list[tuple[str, str, str]]:
@@ -15,7 +12,7 @@ def _shown(settings: Settings) -> list[tuple[str, str, str]]:
     for f in fields(settings):
         value = getattr(settings, f.name)
         text = "" if value is None else str(value)
-        shown = "…" if f.metadata["secret"] and text else _URL_PASSWORD.sub(r"\1:…@", text)
+        shown = "…" if f.metadata["secret"] and text else without_password(text)
         rows.append((f"FOOTSTREAM_{f.metadata['env']}", shown, f.metadata["help"]))
     return rows
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from infra.settings import load
+from infra.settings import load, without_password
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,6 @@ def register(app: typer.Typer) -> None:
         tables = sum(s.startswith("CREATE TABLE") for s in done)
         altered = sum(s.startswith("ALTER") for s in done)
         print(
-            f"store {settings.store()}, database {settings.store_database}: "
+            f"store {without_password(settings.store())}, database {settings.store_database}: "
             + (f"{tables} tables made, {altered} changes, views brought up to date" if done else "nothing to do")
         )

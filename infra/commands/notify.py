@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.errors import Problem
+from infra.say import load_role
 from infra.settings import Settings, load
 
 FILE = "notify.sqlite"
@@ -32,7 +33,7 @@ def run_notifier(settings: Settings) -> None:
 
     from connectors.log import TRANSITIONS
     from infra.logs import open_settings_log
-    from infra.metrics import port_of, serve
+    from infra.metrics import serve_role
     from infra.notifier import Notifier, say
     from infra.notifier_metrics import NotifierMetrics
     from infra.receivers import load_receivers
@@ -53,7 +54,7 @@ def run_notifier(settings: Settings) -> None:
         metrics = NotifierMetrics(notifier.figures)
         REGISTRY.register(metrics)
         try:
-            server = serve(port_of(settings.metrics_port, "notify"), "notify", notifier.health, settings.data)
+            server = serve_role(settings, "notify", notifier.health)
             try:
                 notifier.run(stop)
             finally:
@@ -109,7 +110,7 @@ def register(app: typer.Typer) -> None:
 
 def notify() -> None:
     """Read transitions of alerts and deliver them to the receivers, until SIGTERM."""
-    run_notifier(load())
+    run_notifier(load_role("notify"))
 
 
 def alerts(every: Annotated[bool, typer.Option("--all", help="also those that are resolved")] = False) -> None:

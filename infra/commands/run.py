@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from infra.errors import Problem
-from infra.settings import load
+from infra.say import load_role
 
 
 def _lane(text: str) -> tuple[int, int]:
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         from infra.registry import load_registry
         from infra.run_lane import LaneSpec, run_lane
 
-        settings = load()
+        settings = load_role("run")
         number, of = _lane(lane)
         registry = load_registry(settings.sites, settings.default_zone)
         sys.exit(run_lane(settings, LaneSpec(tuple(flows), number, of, until_end), registry))

@@ -2,7 +2,7 @@
 
 import typer
 
-from infra.settings import load
+from infra.say import load_role
 
 
 def register(app: typer.Typer) -> None:
@@ -14,4 +14,4 @@ def register(app: typer.Typer) -> None:
         """Serve the live board and the read API over the store."""
         from infra.serve import serve as run
 
-        run(load(api_host=host, api_port=port))
+        run(load_role("serve", api_host=host, api_port=port))

@@ -2,13 +2,13 @@
 
 import ipaddress
 import signal
-import sys
 from typing import Annotated
 
 import typer
 
 from infra.errors import Problem
-from infra.settings import Settings, load
+from infra.say import load_role, say
+from infra.settings import Settings
 
 LEAST_ROWS = 5000
 READER_BYTES = 256 << 20  # of one answer, and four times that of memory for making it
@@ -55,8 +55,8 @@ def run_store(settings: Settings) -> None:
     server = StoreServer(settings.data / "store", settings.store_host, settings.store_port, accounts, REGISTRY)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
-    place = metrics.serve(metrics.port_of(settings.metrics_port, "store"), "store", server.health, settings.data)
-    print(f"store: ready on http://{settings.store_host}:{server.port}", file=sys.stderr, flush=True)
+    place = metrics.serve_role(settings, "store", server.health)
+    say("store", f"ready on http://{settings.store_host}:{server.port}")
     try:
         server.serve()
     finally:
@@ -70,4 +70,4 @@ def register(app: typer.Typer) -> None:
         host: Annotated[str | None, typer.Option(help="address; another than loopback needs passwords")] = None,
     ) -> None:
         """Run the embedded store: it owns the data and speaks ClickHouse's HTTP interface."""
-        run_store(load(store_port=port, store_host=host))
+        run_store(load_role("store", store_port=port, store_host=host))

@@ -4,13 +4,16 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterable
 
 import typer
 from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from infra.metrics import port_of, serve
+from infra.metrics import serve_role
 from infra.roles import check_ports, environment_of, roles_of
-from infra.settings import Settings, load
+from infra.say import load_role
+from infra.settings import Settings
 from infra.supervisor import Supervisor
 
 
@@ -26,6 +29,27 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """Our environment without its Footstream part, and the settings in force."""
     outside = {k: v for k, v in os.environ.items() if not k.startswith("FOOTSTREAM_")}
     return {**outside, "PYTHONUNBUFFERED": "1", **environment_of(settings)}
+
+
+class _Roles:
+    """The state of the roles as metrics."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def collect(self) -> Iterable[Metric]:
+        ready = GaugeMetricFamily("footstream_up_role_ready", "1 while the role does its work", labels=["role"])
+        starts = CounterMetricFamily("footstream_up_role_starts", "How often the role was started", labels=["role"])
+        for name, state in self._supervisor.state().items():
+            ready.add_metric([name], float(state["ready"]))
+            starts.add_metric([name], state["starts"])
+        return [ready, starts]
+
+
+def _registry(supervisor: Supervisor) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Roles(supervisor))
+    return registry
 
 
 async def until(stop: asyncio.Event, supervisor: Supervisor) -> None:
@@ -47,7 +71,7 @@ async def _up(settings: Settings) -> None:
             state = supervisor.state()
             return {"ok": all(role["ready"] for role in state.values()), "roles": state}
 
-        server = serve(port_of(settings.metrics_port, "up"), "up", health, settings.data, CollectorRegistry())
+        server = serve_role(settings, "up", health, _registry(supervisor))
         try:
             starting = asyncio.create_task(supervisor.start())
             await asyncio.wait({starting, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -66,4 +90,4 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def up() -> None:
         """Run everything that the settings ask for on this machine; stop with Ctrl-C."""
-        asyncio.run(_up(load()))
+        asyncio.run(_up(load_role("up")))

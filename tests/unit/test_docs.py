@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import promql_parser
 import pytest
 import typer
+import yaml
 from typer.core import TyperGroup
 
 from infra.cli import _register, app
@@ -122,3 +124,15 @@ def test_the_example_of_a_flow_passes_its_conformance_suite_and_its_table_can_be
     assert "writes first_entries" in run(copy, "-m", "infra", "flows")
     ddl = "import infra.migrate as m; m.discovered(); from infra.ddl import create_table; from schemas.rows import TABLES"
     assert "first_entries_rows" in run(copy, "-c", f"{ddl}; print(create_table(TABLES['first_entries'], None))")
+
+
+def test_every_alarm_of_ours_has_its_section_in_the_runbook_and_no_section_is_without_alarm() -> None:
+    groups = yaml.safe_load(text("infra/prometheus/footstream.rules.yml"))["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    sections = re.findall(r"^### (.*)$", text("docs/runbook.md"), re.MULTILINE)
+    assert [rule["alert"] for rule in rules] == sections
+    for rule in rules:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["annotations"]["runbook"] == f"docs/runbook.md#{rule['alert'].lower()}"
+        assert rule["labels"]["severity"] in ("page", "ticket") and rule["annotations"]["summary"]
+        promql_parser.parse(rule["expr"])
