@@ -168,6 +168,16 @@ class Store:
         """A statement without rows, or with a single value. Raises StoreDown, StoreError."""
         return self._try(lambda: self._client().command(sql, parameters=dict(parameters or {}), settings=dict(settings or {})))
 
+    def native(self, sql: str) -> bytes:
+        """The whole answer in ClickHouse's Native format. Raises StoreDown, StoreError."""
+        return bytes(self._try(lambda: self._client().raw_query(sql, fmt="Native")))
+
+    def insert_native(self, table: type[Table], names: Sequence[str], body: bytes) -> None:
+        """Store what `native` gave. Raises StoreDown, StoreError."""
+        token = f"{xxh3_128_hexdigest(body)}-{secrets.token_hex(4)}"
+        settings = {"insert_deduplication_token": token}
+        self._try(lambda: self._client().raw_insert(table.stored(), list(names), body, settings, "Native"))
+
     def ping(self) -> bool:
         """Whether a host of the store answers this user now; never waits, never raises."""
         for _ in self._places:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 from connectors._kafka_reader import KafkaSliceReader
 from connectors.log import LogError, NewRecord, OneReader, Reader, SliceReader, Writer, partition_of, refusal
@@ -79,6 +79,21 @@ class KafkaLog:
         if error is not None and error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise LogError(f"Kafka {self._servers}: topic {name} cannot be created: {error.str()}; check the user's rights")
         return self._await_topic(topic)
+
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """See `Log.grow_topic`."""
+        name, known = self._prefix + topic, self._count(topic)
+        if partitions < known:
+            raise LogError(f"Kafka {self._servers}: topic {name} has {known} partitions; their number can only grow")
+        if partitions == known:
+            return
+        future = self._admin().create_partitions([NewPartitions(name, partitions)], request_timeout=ASK_S)[name]
+        self._ask(lambda timeout: future.result(timeout))
+        end = time.monotonic() + ASK_S
+        while self._count(topic) < partitions:  # metadata follow a moment later
+            if time.monotonic() > end:
+                raise LogError(f"Kafka {self._servers}: topic {name} does not show its new partitions; check the brokers")
+            time.sleep(0.05)
 
     def partitions(self, topic: str) -> int | None:
         name = self._prefix + topic

@@ -116,6 +116,12 @@ class Log(Protocol):
     def ensure_topic(self, topic: str, partitions: int, retention_s: int | None = None) -> int:
         """Create the topic when missing; returns its real number of partitions."""
 
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """Add empty partitions up to that number. What keeps a topic open (writers, readers) has to be started again.
+
+        Raises LogError when the topic is missing or has more: a log never loses partitions, their positions are spent.
+        """
+
     def partitions(self, topic: str) -> int | None:
         """Number of partitions, None when the topic does not exist."""
 

@@ -69,6 +69,15 @@ class SqliteLog:
                     db.execute("UPDATE topic SET retention_ms = ?", (keep_ms,))
             return file.partitions
 
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        """See `Log.grow_topic`."""
+        with self._folder_lock(), closing(self._open(topic)) as file:
+            if partitions < file.partitions:
+                raise LogError(f"log file {file.path}: has {file.partitions} partitions; their number can only grow")
+            with file.transaction() as db:
+                fresh = [(p, 0, 0) for p in range(file.partitions, partitions)]
+                db.executemany("INSERT INTO partitions VALUES (?, ?, ?)", fresh)
+
     def partitions(self, topic: str) -> int | None:
         if not os.access(self._path(topic), os.F_OK):
             return None

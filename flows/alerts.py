@@ -11,11 +11,12 @@ import msgspec
 
 from flows.ingest import IngestFlow, device_row
 from operators import alerting
-from operators.alerting import AlertState
+from operators.alerting import AlertState, Phase
 from operators.calendar import is_open
 from operators.memory import DeviceMemory
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.occupancy import Estimate
+from operators.past import Past
 from schemas.alerts import Rule, Sample, Transition
 from schemas.rows import Transitions
 from schemas.sites import Site
@@ -49,6 +50,38 @@ class AlertsFlow:
         self.alerts = {(rule, subject): AlertState.from_state(list(plain)) for rule, subject, plain in saved.alerts}
         self.checks, self.silent = saved.checks, saved.silent
         self.changed_devices: set[str] = set()
+
+    # -- after a loss of state -----------------------------------------------------------------------------------------------
+
+    def seed(self, past: Past) -> None:
+        """Open episodes and used ids from the transitions before a reset; which sensors were silent from when they were heard.
+
+        What lies between two transitions (pending, recovering) is not known: at a reset it hardly ever matters.
+        """
+        begin_ms = past.begin * 1000
+        for (rule, subject), t in past.transitions.items():
+            if rule in RULES:
+                seen = (past.scored + 900) * 1000 if rule == UNUSUAL.name else begin_ms
+                self.alerts[rule, subject] = _state_of(t, seen if t.kind == "firing" else t.happened_ms)
+        for device, entry in self.site.devices.items():
+            heard = past.heard.get(device)
+            told = past.transitions.get((SILENT.name, device))
+            if heard is None and told is not None and told.kind == "firing":
+                heard = told.happened_ms // 1000
+            if heard is None:
+                self.checks[device] = past.begin + SILENT_PERIODS * entry.interval_s
+                continue
+            if heard < past.begin:
+                self.silent.add(device)
+                heard += -((heard - past.begin) // SILENT_AGAIN_S) * SILENT_AGAIN_S
+            self.checks[device] = heard
+
+    def agree(self, said: Mapping[tuple[str, str], Transition]) -> None:
+        """An episode that is open by its newest transition, and here under another onset, is that one."""
+        for key, t in said.items():
+            state = self.alerts.get(key)
+            if t.kind == "firing" and state is not None and state.open and state.onset_ms != t.onset_ms:
+                state.onset_ms, state.live = t.onset_ms, not t.backfilled
 
     # -- samples ---------------------------------------------------------------------------------------------------------
 
@@ -187,6 +220,13 @@ class AlertsFlow:
     def state(self) -> bytes:
         alerts = [(rule, subject, state.to_state()) for (rule, subject), state in self.alerts.items()]
         return msgspec.msgpack.encode(_Saved(SCHEMA, alerts, self.checks, self.silent))
+
+
+def _state_of(t: Transition, seen_ms: int) -> AlertState:
+    """An alert as its newest transition leaves it."""
+    phase: Phase = "firing" if t.kind == "firing" else "inactive"
+    live = phase == "firing" and not t.backfilled
+    return AlertState(phase, t.onset_ms, 0, seen_ms, t.happened_ms, live, t.backfilled, t.value, t.summary, t.reason)
 
 
 RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL)}

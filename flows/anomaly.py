@@ -14,6 +14,7 @@ from operators.anomaly import MODELS, reason, unusual
 from operators.calendar import local_start
 from operators.models import Model, Point, restore, slot_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
+from operators.past import Past
 from operators.sums import MEASURED
 from schemas.alerts import Sample
 from schemas.rows import Anomalies
@@ -44,6 +45,14 @@ class AnomalyFlow:
         self.next_score = saved.next_score if saved else FOREVER
         self.to_learn: list[int] = saved.learn if saved else []
         self.scores: list[float] = saved.scores if saved else []
+
+    def seed(self, past: Past) -> None:
+        """Learn the quarters before a reset again, as they were known then. Without any it begins with a report."""
+        for start, value in past.quarters:
+            self.model.learn(Point(start, slot_of(local_start(self.site.zone, start)), value))
+        if past.quarters:
+            self.next_score = -(-past.begin // QUARTER) * QUARTER
+            self.scores = list(past.scores[-4:])
 
     def take(self, m: Moment) -> None:
         if self.next_score == FOREVER and m.accepted:

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 
 from operators.ingest import Accepted, Arrival, Ingest
-from operators.memory import LAYOUT, DeviceMemory, packed, unpacked, unplaced
+from operators.memory import DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
 from schemas.events import LineCount, Refusal, ZoneCount
 from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
+SCHEMA = 2
+"""2: plain reports that nobody asked about are kept without their ids."""
 KEPT_PAYLOAD = 4096
 _INT32 = 1 << 31
 
@@ -106,9 +108,9 @@ class IngestFlow:
     """The ingest of one store; owns the memory that tells copies apart, and asks for repairs."""
 
     def __init__(self, site: Site, state: bytes | None, topic: str = "raw") -> None:
-        saved = msgspec.msgpack.decode(state, type=_State) if state else _State(LAYOUT, packed({}), {})
+        saved = msgspec.msgpack.decode(state, type=_State) if state else _State(SCHEMA, packed({}), {})
         self.site, self.topic = site, topic
-        self.ingest = Ingest(site, unpacked(saved.devices, saved.schema))
+        self.ingest = Ingest(site, unpacked(saved.devices))
         self.asked = saved.asked
         self.touched: set[str] = set()
         self.repairs: set[str] = set()
@@ -194,7 +196,7 @@ class IngestFlow:
             self.touched = set()
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(_State(LAYOUT, packed(self.ingest.devices), self.asked))
+        return msgspec.msgpack.encode(_State(SCHEMA, packed(self.ingest.devices), self.asked))
 
 
 def device_row(site: str, device: str, entry: Device, memory: DeviceMemory, silent: bool) -> tuple[Any, ...]:

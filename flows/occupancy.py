@@ -14,6 +14,7 @@ from operators.drift import Factors, factor_rows
 from operators.ingest import horizon_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.occupancy import Estimate, OccupancyConfig, OccupancyState
+from operators.past import Past
 from operators.spread import MINUTE
 from operators.traffic import GRACE_S, Change
 from schemas.rows import GENERATION, DoorFactors, Occupancy
@@ -136,6 +137,10 @@ class OccupancyFlow:
     def begin(self, reset: int, factors: Factors) -> None:
         """Start a day with frozen factors."""
         self.days = [*self.days[-1:], Day(occupancy.start(self.config, reset, factors), {}, FOREVER, FOREVER)]
+
+    def seed(self, past: Past) -> None:
+        """Begin the day at a reset with what was learnt before it."""
+        self.begin(past.begin, past.factors)
 
     def take(self, m: Moment) -> None:
         if not m.changes:

@@ -1,6 +1,6 @@
 """The newest transition of each alert, asked of the store: what the notifier needs when the log no longer holds it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,12 +14,17 @@ NEWEST = (
 class Queries(Protocol):
     """What is needed of `connectors.clickhouse.Store`."""
 
-    def query(self, sql: str) -> list[dict[str, Any]]: ...
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]: ...
 
 
 def newest_transitions(store: Queries) -> Iterable[Transition]:
     """One transition for each alert. The table keeps whole seconds and no family: the rule's name stands for it."""
     return [_transition(row) for row in store.query(NEWEST)]
+
+
+def transitions_of(store: Queries, site: str) -> Iterable[Transition]:
+    """Everything that is kept of one store's alerts."""
+    return [_transition(r) for r in store.query("SELECT * FROM transitions AS t WHERE t.site = {site:String}", {"site": site})]
 
 
 def _transition(row: dict[str, Any]) -> Transition:

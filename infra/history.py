@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from connectors.clickhouse import Store
 from connectors.log import RAW
-from operators.ingest import Accepted, Arrival, Known
+from operators.ingest import Accepted, Arrival, Known, values_of
 from operators.memory import DAY, LineMemory, accept_window, place_of
-from schemas.events import LineCount, Report
-from schemas.sites import Registry
+from schemas.events import Event, LineCount, Report
+from schemas.sites import Device, Registry
 
 COUNTS = ("people_in", "people_out", "child_in", "child_out", "staff_in", "staff_out", "group_in", "group_out")
 
@@ -74,43 +76,48 @@ def accepted(store: Store, registry: Registry, site: str, low: int, high: int) -
 
 
 def judged(rows: Iterable[Mapping[str, Any]], registry: Registry) -> Iterable[Accepted]:
-    """Observations (rows of the store, in order of arrival) as accepted events."""
+    """Observations of lines (rows of the store, in order of arrival) as accepted events."""
     lines: dict[tuple[str, int], LineMemory] = {}
     for r in rows:
-        event = LineCount(r["part"], r["kind"], r["s"], r["e"], *(r[c] for c in COUNTS))
-        verdict, before = "new", None
-        if r["kind"] == "window":
-            line = lines.setdefault((r["device"], r["part"]), LineMemory())
-            values = (
-                event.people_in,
-                event.people_out,
-                event.child_in,
-                event.child_out,
-                event.staff_in,
-                event.staff_out,
-                event.group_in,
-                event.group_out,
-            )
-            stated, replayed = "derived" not in r["flags"], "replayed" in r["flags"]
-            verdict, before, _ = accept_window(
-                line, r["event_id"], r["s"], r["e"], values, r["arrival_ms"], 0, 0, stated, replayed and not stated
-            )
         entry = registry.find(r["device"], r["arrival_ms"] / 1000)[1]
         report = Report(r["device"], r["dialect"], "", r["e"], [])
         arrival = Arrival(r["partition_no"], r["position"], r["arrival_ms"], report)
-        yield Accepted(
-            entry,
-            event,
-            r["event_id"],
-            r["s"],
-            r["e"],
-            verdict,
-            before,
-            r["arrival_ms"],
-            0,
-            r["clock"],
-            False,
-            arrival,
-            r["flags"],
-            0,
-        )
+        yield judged_one(r, entry, arrival, lines)
+
+
+def judged_one(r: Mapping[str, Any], entry: Device, arrival: Arrival, lines: dict[tuple[str, int], LineMemory]) -> Accepted:
+    """One observation as the event that was accepted, judged again by what `lines` remembers of those before it.
+
+    Only events of other sections need the column `detail`.
+    """
+    verdict, before = "new", None
+    event: Event
+    if r.get("section", "line") == "line":
+        event = LineCount(r["part"], r["kind"], r["s"], r["e"], *(r[c] for c in COUNTS))
+        if r["kind"] == "window":
+            line = lines.setdefault((r["device"], r["part"]), LineMemory())
+            stated, replayed = "derived" not in r["flags"], "replayed" in r["flags"]
+            verdict, before, _ = accept_window(
+                line, r["event_id"], r["s"], r["e"], values_of(event), r["arrival_ms"], 0, 0, stated, replayed and not stated
+            )
+    else:
+        event = _EVENT.decode(r["detail"])
+    return Accepted(
+        entry,
+        event,
+        r["event_id"],
+        r["s"],
+        r["e"],
+        verdict,
+        before,
+        r["arrival_ms"],
+        0,
+        r["clock"],
+        False,
+        arrival,
+        r["flags"],
+        0,
+    )
+
+
+_EVENT = msgspec.json.Decoder(Event)

@@ -82,7 +82,7 @@ class Tick(msgspec.Struct, gc=False):
 
 class Lane:
     """What the parts of a lane share. `hints`: when each slot next wants a tick (store time, epoch s; 0: at the next flush).
-    `stored_ms`: newest log timestamp that is stored, by partition."""
+    `stored_ms`: newest log timestamp that is stored, by partition. `stored`: (end, log time in ms) that are stored for good."""
 
     def __init__(self) -> None:
         self.stop = Event()
@@ -96,10 +96,14 @@ class Lane:
         self.positions: dict[int, int] = {}
         self.polled_at = 0.0
         self.stored_ms: dict[int, int] = {}
+        self.stored: dict[int, tuple[int, int]] = {}
 
 
 class LogSource:
-    """Batches of the lane's partitions, and ticks. `until_end`: stop at the ends as they were at the start."""
+    """Batches of the lane's partitions, and ticks. `until_end`: stop at the ends as they were at the start.
+
+    `begin`: where to begin without a saved position (`infra/rebuild_state.py`).
+    """
 
     def __init__(
         self, lane: Lane, log: Log, partitions: Sequence[int], flush_s: float, until_end: bool, now: Callable[[], float]
@@ -109,12 +113,13 @@ class LogSource:
         self.ends = {p: end for p, (_, end) in log.bounds(RAW).items() if p in set(partitions)} if until_end else None
         self.positions = lane.positions
         self.times: dict[int, int] = {}
+        self.begin: dict[str, dict[int, int]] = {"positions": {}, "times": {}}
         self.reader: SliceReader | None = None
         self.ticked = self.flushed = 0.0
         self.ended = False
 
     def start(self, resume: Any) -> None:
-        saved = resume or {"positions": {}, "times": {}}
+        saved = resume or self.begin
         self.positions.update({p: saved["positions"].get(p, 0) for p in self.partitions})
         self.times = dict(saved["times"])
         self.lane.stored_ms.update({p: at * 1000 for p, at in self.times.items()})

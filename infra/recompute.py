@@ -20,6 +20,7 @@ from operators.calendar import civil_day, day_bounds, reset_before
 from operators.drift import Factors, factors_from
 from operators.ingest import Accepted, horizon_of
 from operators.moment import Context, Output, Rows
+from operators.occupancy import variance_of
 from operators.traffic import FOREVER, Change
 from schemas.forms import whole_rows
 from schemas.rows import GENERATION, TABLES, Repairs
@@ -71,7 +72,7 @@ def compute(
     last = reset_before(site, high + 30 * 3600)
     changes: list[Change] = []
     rows = _traffic(site, accepted(store, registry, site.id, first, last), now, generation, changes)
-    kept: Rows = {table: _within(table, found, low, high) for table, found in rows.items()}
+    kept: Rows = {table: within(table, found, low, high) for table, found in rows.items()}
     kept["occupancy"] = _occupancy(store, site, changes, first, last, now, generation)
     return kept
 
@@ -85,7 +86,8 @@ def _traffic(site: Site, events: Iterable[Accepted], now: int, generation: int, 
     return whole_rows(out.rows)
 
 
-def _within(table: str, rows: list[tuple[Any, ...]], low: int, high: int) -> list[tuple[Any, ...]]:
+def within(table: str, rows: list[tuple[Any, ...]], low: int, high: int) -> list[tuple[Any, ...]]:
+    """Rows of a table of figures whose time lies in [low, high)."""
     at = list(TABLES[table].columns).index(_TIME_OF[table])
     return [r for r in rows if low <= r[at] < high]
 
@@ -98,7 +100,7 @@ def _occupancy(
     while reset < last:
         following = reset_before(site, reset + 30 * 3600)
         flow = OccupancyFlow(site, None, Context(generation=generation, horizon=_ENDLESS))
-        flow.begin(reset, _factors(store, site.id, reset))
+        flow.begin(reset, factors_at(store, site, reset))
         for change in changes:
             if reset <= change.minute < following:
                 flow.days[-1].take(change)
@@ -107,12 +109,28 @@ def _occupancy(
     return out.rows.get("occupancy", [])
 
 
-def _factors(store: Store, site: str, reset: int) -> Factors:
+def factors_at(store: Store, site: Site, reset: int) -> Factors:
+    """The factors that were frozen at a reset.
+
+    A store that is never known to be empty carries its level over the reset. Before any door has taught something there is no
+    row that could say so: the level then is that of the last minute before.
+    """
+    asked = {"site": site.id, "reset": reset}
     rows = store.query(
-        "SELECT * FROM door_factors WHERE site = {site:String} AND reset = fromUnixTimestamp({reset:Int64})",
-        {"site": site, "reset": reset},
+        "SELECT * FROM door_factors WHERE site = {site:String} AND reset = fromUnixTimestamp({reset:Int64})", asked
     )
-    return factors_from(rows)
+    factors = factors_from(rows)
+    if rows or site.hours is not None:
+        return factors
+    last = store.query(
+        "SELECT estimate, high FROM occupancy AS t WHERE t.site = {site:String} AND t.minute < fromUnixTimestamp({reset:Int64})"
+        " ORDER BY t.minute DESC LIMIT 1",
+        asked,
+    )
+    if not last:
+        return factors
+    level = last[0]["estimate"]
+    return msgspec.structs.replace(factors, level=level, level_variance=variance_of(level, last[0]["high"], factors.error_rate))
 
 
 def generation_of(store: Store, site: Site, day: date) -> int:
@@ -233,7 +251,7 @@ def audit_days(
     low, high = day_bounds(site.zone, first)[0], day_bounds(site.zone, last)[1]
     out: list[Difference] = []
     for table in CHECKED:
-        rows = _within(table, computed.get(table, []), low, high)
+        rows = within(table, computed.get(table, []), low, high)
         out += _compare(table, _stored(store, table, site.id, low, high), rows)
     return out
 

@@ -1,6 +1,5 @@
 """Runs a lane: opens log and store, guards its recovery store, wires the engine, repairs in the background."""
 
-import fcntl
 import json
 import os
 import resource
@@ -10,24 +9,28 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from connectors.clickhouse import Store
+from connectors.clickhouse import Store, StoreDown, StoreError
 from connectors.log import RAW, TRANSITIONS
 from flows import discovered, ordered
+from infra.begin_lane import begin_lane
 from infra.engine import Engine
 from infra.errors import EXIT_BUG, Problem, problem_of
 from infra.history import recall
-from infra.lane import SLOTS, Lane, LogSource, Spread
+from infra.lane import Lane, LogSource, Spread
 from infra.lane_metrics import LaneMetrics
+from infra.lanes import BEAT_S, Board, Claim
 from infra.logs import open_settings_log
 from infra.recompute import repair
+from infra.recovery import Recovery
 from infra.say import complain, failed
 from infra.say import say as spoken
 from infra.settings import Settings
 from infra.sink import StoreSink
-from infra.slots import SiteSlot
+from infra.slots import SiteSlot, StateUnreadable
 from infra.stores import open_store
 from operators.moment import Context
 from schemas.rows import Lines, Sites
@@ -55,47 +58,6 @@ class LaneSpec:
 def say(line: str, level: str = "info") -> None:
     """One event of the role's log."""
     spoken("run", line, level)
-
-
-class Recovery:
-    """The folder of a lane's recovery store: locked while it runs, refused when it was made for other partitions."""
-
-    def __init__(self, settings: Settings, spec: LaneSpec, partitions: int) -> None:
-        self.folder = settings.data / "lanes" / f"{'+'.join(sorted(spec.flows))}-{spec.number}-of-{spec.of}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Problem(
-                f"lane {spec.number}/{spec.of}: {self.folder} is in use; the lane runs already, stop it first"
-            ) from None
-        made = {"partitions": partitions, "slots": SLOTS}
-        meta = self.folder / "lane.json"
-        if meta.exists() and (found := json.loads(meta.read_text())) != made:
-            raise Problem(
-                f"lane {spec.number}/{spec.of}: {self.folder} was made for {found}, the log has {made}; stop all lanes, "
-                f"remove the folder and start again: the lane reads the log from its beginning and writes the same rows"
-            )
-        meta.write_text(json.dumps(made))
-
-    def poison(self) -> dict[tuple[int, int], list[Any]]:
-        """Records that made an operator fail: (partition, position) -> [tries, error]."""
-        try:
-            found = json.loads((self.folder / "poison.json").read_text())
-        except FileNotFoundError:
-            return {}
-        return {(p, position): rest for p, position, *rest in found}
-
-    def failed(self, at: tuple[int, int], error: str) -> int:
-        """Note one more failure of a record; how many it has now."""
-        known = self.poison()
-        tries = known.get(at, [0, ""])[0] + 1
-        known[at] = [tries, error]
-        fresh = self.folder / "poison.new"
-        fresh.write_text(json.dumps([[*key, *rest] for key, rest in known.items()]))
-        fresh.replace(self.folder / "poison.json")
-        return int(tries)
 
 
 def check_flows(names: Sequence[str]) -> None:
@@ -158,6 +120,24 @@ class Repairer(threading.Thread):
                 say(f"repair: {type(error).__name__}: {error}; tried again in {REPAIR_EVERY_S:.0f} s", "warning")
 
 
+class Beats(threading.Thread):
+    """Says every few seconds that the lane lives, and stops it when it may run no longer (`wrong` then says why)."""
+
+    def __init__(self, lane: Lane, claim: Claim, settled: Callable[[], None], settle_s: float) -> None:
+        super().__init__(name="beat", daemon=True)
+        self.lane, self.claim, self.settled, self.settle_at = lane, claim, settled, time.monotonic() + settle_s
+        self.wrong = ""
+
+    def run(self) -> None:
+        while not self.lane.stop.wait(BEAT_S):
+            with suppress(StoreDown, StoreError):  # the lane itself waits for the store, and says so
+                self.wrong = self.claim.beat(self.lane.stored, self.lane.caught_up)
+            if time.monotonic() >= self.settle_at:
+                self.settled()
+            if self.wrong:
+                self.lane.stop.set()
+
+
 def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     """Run until SIGTERM, or to the end of the log; the exit code. Raises Problem, LogError, StoreDown."""
     from schemas.sensors import read
@@ -167,34 +147,53 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     partitions = log.ensure_topic(RAW, settings.log_partitions, settings.log_retention_days * 86_400)
     log.ensure_topic(TRANSITIONS, settings.log_partitions, settings.log_retention_days * 86_400)
     mine = [p for p in range(partitions) if p % spec.of == spec.number]
-    recovery = Recovery(settings, spec, partitions)
+    recovery = Recovery(settings.data, spec.flows, spec.number, spec.of)
     store = open_store(settings)
+    board = Board(store, recovery.flows)
+    claim = Claim(board, recovery.holder, spec.number, spec.of, partitions)
+    layout = claim.take(recovery.others())
     write_registry(store, registry, time.time_ns() // 1_000_000)
     lane = Lane()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: lane.stop.set())
-    metrics = LaneMetrics(lane, log, mine)
-    sink = StoreSink(lane, store, log, settings.flush_ms / 1000, spec.name, metrics.counted)
     context = Context(alert_horizon_s=settings.alert_horizon_s)
     flows = ordered(spec.flows)
+    begin = begin_lane(recovery, board, layout, log, store, registry, flows, context, frozenset(mine))
+    metrics = LaneMetrics(lane, log, mine)
+    sink = StoreSink(lane, store, log, settings.flush_ms / 1000, spec.name, metrics.counted)
     poison = {at: str(error) for at, (tries, error) in recovery.poison().items() if tries >= TRIES}
+    source = LogSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time)
+    source.begin = begin.source
     engine = Engine(
-        source=LogSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time),
+        source=source,
         spread=Spread(lane, registry, read, poison),
         slot=lambda key, saved: SiteSlot(
-            key, saved, lane, registry, flows, context, lambda want, part, position: recall(store, want, part, position)
+            key,
+            begin.slot(key, saved),
+            lane,
+            registry,
+            flows,
+            context,
+            lambda want, part, position: recall(store, want, part, position),
         ),
         sink=sink,
-        recovery=recovery.folder / "state",
+        recovery=recovery.state,
         snapshot_s=settings.snapshot_s,
         failed=lambda error: _failed(error, lane, recovery),
     )
     server = metrics.serve(settings, spec.name)
     if not spec.until_end:
         Repairer(lane, settings, registry, partitions, lambda: sink.repairs_asked).start()
+    beats = Beats(lane, claim, begin.settled, 3 * settings.snapshot_s)
+    beats.start()
     began, cpu = time.monotonic(), time.process_time()
     engine.run()
     server.close()
+    begin.settled()
+    if beats.wrong:
+        say(beats.wrong)
+    with suppress(StoreDown, StoreError):  # it is also dead when it says nothing any more
+        claim.leave(lane.stored)
     if spec.until_end:
         print(json.dumps(_summary(lane, metrics, sink, time.monotonic() - began, time.process_time() - cpu)), flush=True)
     elif not lane.stop.is_set():
@@ -219,6 +218,10 @@ def _failed(error: BaseException, lane: Lane, recovery: Recovery) -> NoReturn:
     """End the process. A record that makes an operator fail is tried again from the last snapshot, at last quarantined."""
     if os.environ.get("FOOTSTREAM_TRACEBACK"):
         traceback.print_exception(error)
+    if isinstance(error, StateUnreadable):
+        recovery.cannot_read(str(error))
+        say(f"{error}; starting again without it")
+        os.execv(sys.executable, [sys.executable, "-m", "infra", *sys.argv[1:]])
     problem = problem_of(error)
     if problem is not None or lane.handling is None:
         what = problem or f"{type(error).__name__}: {error}; this is a bug, FOOTSTREAM_TRACEBACK=1 shows where"

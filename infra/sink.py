@@ -120,6 +120,7 @@ class StoreSink:
             positions = sorted(buffer.done.items())
             self.store.insert(Progress, [(RAW, p, end, log_ms) for p, (end, log_ms) in positions])
             self.log.commit_progress(RAW, self.group, {p: end for p, (end, _) in positions})
+            self.lane.stored = self.lane.stored | buffer.done
         self.lane.durable = buffer.contiguous
 
     def _insert_all(self, rows: dict[str, list[Any]]) -> None:

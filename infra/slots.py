@@ -17,6 +17,10 @@ Recall = Callable[[set[tuple[str, int]], int, int], Mapping[tuple[str, int], Seq
 """(device, UTC day) wanted, partition and first position of the batch -> what the store knows from before that position."""
 
 
+class StateUnreadable(Exception):
+    """The kept state of a store cannot be read: it is damaged, or of another version."""
+
+
 class Mark(msgspec.Struct, gc=False):
     """One of `fan` parts of batch `seq` was handled; with the last one everything before `end` is."""
 
@@ -50,7 +54,14 @@ class SiteSlot:
         if found is None:
             state = self.encoded.get(site_id)
             site = self.registry.site(site_id)
-            found = self.chains[site_id] = Chain(site, self.flows, state[1] if state else None, self.context)
+            try:
+                found = self.chains[site_id] = Chain(site, self.flows, state[1] if state else None, self.context)
+            except Exception as error:
+                if state is None:
+                    raise
+                raise StateUnreadable(
+                    f"the state of store {site_id} cannot be read ({type(error).__name__}: {error})"
+                ) from error
         return found
 
     def handle(self, items: list[Item]) -> Iterable[Result]:

@@ -7,7 +7,7 @@ record that brought it: partition x 2^48 + position.
 """
 
 from itertools import takewhile
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -24,8 +24,6 @@ Judged = tuple[Verdict, Values | None, int]
 """Verdict, the values that it replaces, and the place of the observation: of this record, or of the copy that we have."""
 
 DAY = 86_400
-LAYOUT = 2
-"""Of the packed state; see `unpacked`."""
 _KEEP_COVERAGE_DAYS = 40
 
 
@@ -111,12 +109,6 @@ class DeviceMemory(msgspec.Struct, array_like=True):
         line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
         line.cover(start, end)
 
-    def enter_layout_1(self, fresh: list[Any]) -> None:
-        """Enter plain reports as layout 1 noted them: start, end, (line, in, out) of each line, ids, arrival, place, stamp."""
-        for start, end, counts, ids, arrival, place, stamp in fresh:
-            for (number, into, out), event_id in zip(counts, ids, strict=True):
-                self._enter(number, into, out, start, end, event_id, arrival, place, stamp)
-
 
 def packed(devices: dict[str, DeviceMemory]) -> bytes:
     """Devices as msgpack."""
@@ -134,27 +126,14 @@ def packed(devices: dict[str, DeviceMemory]) -> bytes:
     )
 
 
-def unpacked(data: bytes, layout: int = LAYOUT) -> dict[str, DeviceMemory]:
-    """What `packed` wrote; `layout`: of the program that did. Raises ValueError for one that is not known."""
-    if layout not in (1, LAYOUT):
-        raise ValueError(f"the memory of devices has layout {layout}; known are 1 and {LAYOUT}")
-    old: dict[str, list[Any]] = {}
-    devices = _DECODER.decode(data) if layout == LAYOUT else _layout_1(data, old)
+def unpacked(data: bytes) -> dict[str, DeviceMemory]:
+    """What `packed` wrote."""
+    devices = _DECODER.decode(data)
     for name, memory in devices.items():
         memory.device = name
         for line in memory.lines.values():
             line.covered = {day: int.from_bytes(bits, "little") for day, bits in line.stored.items()}
             line.stored = {}
-        memory.enter_layout_1(old.get(name, []))
-    return devices
-
-
-def _layout_1(data: bytes, fresh: dict[str, list[Any]]) -> dict[str, DeviceMemory]:
-    """Devices of layout 1; `fresh` takes their plain reports, which were noted in another way."""
-    place, devices = DeviceMemory.__struct_fields__.index("fresh"), {}
-    for name, fields in msgspec.msgpack.decode(data, strict=False).items():
-        fresh[name], fields[place] = fields[place], []
-        devices[name] = msgspec.convert(fields, DeviceMemory)
     return devices
 
 

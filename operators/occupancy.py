@@ -390,6 +390,12 @@ def _estimate(state: OccupancyState, config: OccupancyConfig, fold: _Fold) -> Es
     )
 
 
+def variance_of(level: float, high: float, error_rate: float) -> float:
+    """The variance behind an estimate and the upper end of its interval, without what no balance shows."""
+    deviation, unseen = (high - level) / _Z90, error_rate * level
+    return max(0.0, deviation * deviation - unseen * unseen)
+
+
 def _mode(state: OccupancyState, config: OccupancyConfig, fold: _Fold) -> str:
     if config.always_open:
         return "unanchored"

@@ -394,6 +394,28 @@ class Progress(Table):
     log_ms = Column(MS, "Newest log timestamp before it, epoch ms")
 
 
+class Lanes(Table):
+    name = "lanes"
+    comment = (
+        "Who reads the log: one row per recovery folder of a lane, one for the layout in force (how many lanes share how many"
+        " partitions), one for a request to stop. What several machines know of each other."
+    )
+    key = ("flows", "holder")
+    version = "seen_ms"
+
+    flows = Column(NAME, "What the lanes run")
+    holder = Column(TEXT, "Id of the recovery folder; layout; request")
+    state = Column(NAME, "claiming, running, stopped; layout; stop, drain, none")
+    lane = Column(U16, "Number of the lane, from 0")
+    of = Column(U16, "Number of lanes")
+    partitions = Column(U16, "Partitions of the log")
+    host = Column(TEXT, "Machine")
+    pid = Column(U32, "Process there")
+    positions = Column(TEXT, "JSON: by partition what is stored as [position, log time in ms]; layout: where it begins")
+    started_ms = Column(U64, "When it began, by the store's clock, epoch ms")
+    seen_ms = Column(U64, "Last sign of life, by the store's clock, epoch ms")
+
+
 class Sites(Table):
     name = "sites"
     comment = "The registry as the lane last loaded it: one row per store."

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.chaos import kills, ledger
+from tests.chaos import kills, ledger, upkeep
 
 
 def main(words: Sequence[str]) -> int:
@@ -14,7 +14,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seed", default=str(int(time.time())))
     given = parser.parse_args(words)
     both = ["--size", given.size, "--seed", given.seed]
-    return max(ledger.main(both), kills.main(both))
+    return max(ledger.main(both), kills.main(both), upkeep.main(both))
 
 
 if __name__ == "__main__":
