@@ -37,6 +37,8 @@ def _sized(value: str) -> bytes:
 
 def _strings(column: Column) -> bytes:
     known = {value: _sized(value) for value in dict.fromkeys(_distinct(column))}
+    if type(column) is Repeated:
+        return b"".join([known[value] * n for value, n in zip(column.values, column.times, strict=True)])
     return b"".join(map(known.__getitem__, column))
 
 

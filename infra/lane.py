@@ -22,6 +22,8 @@ from schemas.sites import UNASSIGNED, Device, Registry
 
 SLOTS = 4
 """Slots per partition: permanent keys of the state. Changing the number is a migration."""
+MOST_RECORDS = 8000
+"""Of one poll. What there is comes at once: batches are small while traffic is small, and large ones cost less a record."""
 TICK_S = 0.1
 BEHIND_S, BEHIND_FLUSHES = 120, 4
 """A lane whose newest record is older than this catches up: rows that will change again soon are then written less often."""
@@ -144,7 +146,7 @@ class LogSource:
     def _read(self) -> list[Any]:
         assert self.reader is not None
         out: list[Any] = []
-        for batch in self.reader.poll(4000, 0.02):
+        for batch in self.reader.poll(MOST_RECORDS, 0.02):
             last = batch.positions[-1] + 1
             if self.ends is not None and last > self.ends[batch.partition]:
                 batch = _cut(batch, self.ends[batch.partition])

@@ -7,7 +7,6 @@ is lost: the engine's epoch counts only after `durable` has returned.
 One batch of rows is stored by a thread of its own while the lane makes the next; there are never more than these two.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ import msgspec
 from connectors.clickhouse import BadRow, Store
 from connectors.log import RAW, TRANSITIONS, Log, NewRecord, Writer
 from infra.lane import Lane
+from infra.say import say
 from infra.slots import Mark, Result
 from schemas.alerts import Transition
 from schemas.forms import FORMS, PLAIN_WINDOWS
@@ -145,7 +145,7 @@ class StoreSink:
         """A row that no table takes is a bug of ours: it is kept in `quarantine`, said, and the rest goes on."""
         kept = []
         for number, (row, error) in enumerate(refused):
-            print(f"run: a row for {table.name} was refused and stands in quarantine: {error}", file=sys.stderr, flush=True)
+            say("run", f"a row for {table.name} was refused and stands in quarantine: {error}", "error")
             text = repr(row)
             kept.append(
                 Quarantine.row(

@@ -141,7 +141,7 @@ class Traffic:
     def _write_waiting(self, now: int, out: Rows) -> None:
         """Count the plain reports that wait and write their rows in one go, without the way through minutes that change.
 
-        What is left waiting is for `_count_waiting`: windows that are not a minute of the clock.
+        Windows that are not a minute of the clock go the way of `_count_waiting`.
         """
         whole: dict[str, list[Plain]] = {}
         left = []
@@ -153,13 +153,43 @@ class Traffic:
             else:
                 whole[plain.device] = [plain]
         self._waiting = left
+        self.propagate()  # so that what is new to the store's minutes can be told
         runs, gains = out.setdefault(MINUTE_RUNS.name, []), dict[int, list[int]]()
         for device, reports in whole.items():
             for lines, run in groupby(reports, _LINES):
                 self._write_run(device, lines, list(run), now, runs, gains)
-        total = self.state.total
-        for minute, (people_in, people_out, n, known) in gains.items():
-            total.gain(minute, [people_in, people_out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
+        self._write_total(gains, now, out.setdefault(PLAIN_SITE_MINUTES.name, []))
+
+    def _write_total(self, gains: dict[int, list[int]], now: int, rows: list[Any]) -> None:
+        """Add to the store's minutes; rows at once of those that are new, nearly all of them."""
+        total, site, expected = self.state.total, self.site.id, MINUTE * self.entrances
+        done_before, gone_before = now - self.close_after - MINUTE, now - self.horizon - MINUTE
+        delta: Sums = []
+        start = end = 0
+        for minute in sorted(gains):
+            into, out, n, known = gains[minute]
+            if minute in total.minutes:
+                total.gain(minute, [into, out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
+                continue
+            complete = 1 if minute <= done_before else 0
+            rows.append((site, minute, into, out, MINUTE * n, expected, complete, self.base + n, known))
+            if not complete:
+                total.open.add(minute)
+            if minute > gone_before:
+                total.minutes[minute] = [into, out, None, None, None, None, None, None, MINUTE * n, MINUTE, n, known]
+            if not start <= minute < end:
+                if delta:
+                    self._add_to_buckets(total, start, delta)
+                start, end = bucket(self.site.zone, minute, "15m")
+                delta = [0, 0, *NOTHING[2:], 0, MINUTE, 0, 0]
+            delta[0] += into
+            delta[1] += out
+            delta[MEASURED] += MINUTE * n
+            delta[N] += n
+            if known > delta[KNOWN]:
+                delta[KNOWN] = known
+        if delta:
+            self._add_to_buckets(total, start, delta)
 
     def _write_run(
         self, device: str, lines: tuple[int, ...], run: list[Plain], now: int, runs: list[Any], gains: dict[int, list[int]]

@@ -4,6 +4,7 @@ Times are whole epoch seconds (UTC). A window is [start, end). `None` means "not
 Counts of people are non-negative. `people_*` includes children and staff; `group_*` counts groups, not people.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import ClassVar, Literal
 
@@ -175,6 +176,16 @@ def plain_ids(device: str, time_text: str, lines: tuple[int, ...], counts: tuple
     """`event_id` of every line of a plain report."""
     head = f"{device}|line|{time_text}|".encode()
     return [xxh3_64_intdigest(head + tail) for tail in _plain_tails(lines, counts)]
+
+
+def ids_of(reports: Iterable[Plain]) -> list[int]:
+    """`event_id` of every line of many plain reports, in order."""
+    found = []
+    for report in reports:
+        head = f"{report.device}|line|{report.time_text}|".encode()
+        for tail in _plain_tails(report.lines, report.counts):
+            found.append(xxh3_64_intdigest(head + tail))  # a comprehension would make the head twice
+    return found
 
 
 @lru_cache(1 << 15)

@@ -6,13 +6,12 @@ it. Columns that hold one value in all rows are named once. Short rows travel un
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
-from operator import attrgetter
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.events import Plain
+from schemas.events import Plain, ids_of
 from schemas.rows import LineMinutes, Observations, SiteMinutes, Table
 
 
@@ -99,8 +98,8 @@ class Repeated(Sequence[Any]):
         return list(self)[at]
 
 
-def _numbers(values: Iterable[int]) -> Numbers:
-    return np.array(list(values), np.int64)
+def _numbers(values: Sequence[int]) -> Numbers:
+    return np.array(values, np.int64)
 
 
 def _flat(lists: Iterable[Iterable[int]]) -> Numbers:
@@ -109,28 +108,27 @@ def _flat(lists: Iterable[Iterable[int]]) -> Numbers:
 
 RANK = 1 << 63
 """See `Observations.rank`."""
-_REPORT = attrgetter("site", "device", "start", "end", "dialect", "time_text", "arrival", "place", "lines", "counts")
 
 
 def _windows(reports: Sequence[Plain]) -> Columns:
     """Plain reports as observations: one row for each line of each."""
-    site, device, starts, ends, dialect, text, arrivals, places, lines, counts = zip(*map(_REPORT, reports), strict=True)
+    lines, places = [r.lines for r in reports], _numbers([r.place for r in reports])
     times = list(map(len, lines))
-    start, end, arrival, place = (np.repeat(_numbers(c), times) for c in (starts, ends, arrivals, places))
-    numbers = _flat(counts)
-    ids = chain.from_iterable([report.ids() for report in reports])
+    start, end = (np.repeat(_numbers(c), times) for c in ([r.start for r in reports], [r.end for r in reports]))
+    arrival, place = np.repeat(_numbers([r.arrival for r in reports]), times), np.repeat(places, times)
+    counts = _flat([r.counts for r in reports])
     return {
-        "site": Repeated(site, times),
-        "device": Repeated(device, times),
-        "event_id": np.fromiter(ids, np.uint64),
+        "site": Repeated([r.site for r in reports], times),
+        "device": Repeated([r.device for r in reports], times),
+        "event_id": np.array(ids_of(reports), np.uint64),
         "part": _flat(lines),
         "start": start,
         "end": end,
         "resolution_s": end - start,
-        "people_in": numbers[::2],
-        "people_out": numbers[1::2],
-        "dialect": Repeated(dialect, times),
-        "device_time": Repeated(text, times),
+        "people_in": counts[::2],
+        "people_out": counts[1::2],
+        "dialect": Repeated([r.dialect for r in reports], times),
+        "device_time": Repeated([r.time_text for r in reports], times),
         "skew_s": arrival // 1000 - end,
         "arrival_ms": arrival,
         "partition_no": place >> 48,
