@@ -1,0 +1,69 @@
+"""`footstream backtest`: the product's own models over a file."""
+
+import csv
+import gzip
+import itertools
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
+
+from infra.errors import Problem
+
+
+class What(StrEnum):
+    """What is computed."""
+
+    forecast = "forecast"
+    anomaly = "anomaly"
+    queue = "queue"
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def backtest(
+        what: Annotated[What, typer.Argument(help="forecast, anomaly or queue")],
+        source: Annotated[Path, typer.Argument(metavar="IN", help="CSV or .csv.gz: time, count or value; or a call log")],
+        out: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write; .gz is packed")],
+        zone: Annotated[str, typer.Option(help="IANA zone of the times; checked, the models go by the clock on the wall")] = "",
+        country: Annotated[str, typer.Option(help="country of the series; no model looks at holidays yet")] = "",
+    ) -> None:
+        """Run a model over a file, strictly in time order, and write what it said."""
+        from infra.backtest import anomaly_rows, forecast_rows, queue_rows, read_series  # numpy is slow to load
+
+        _checked(zone)
+        rows: Iterable[Sequence[str]]
+        header: Sequence[str]
+        if what is What.queue:
+            header, rows = ("date", "vru_line", "call_id", "wait_s"), queue_rows(source)
+        else:
+            series = read_series(source)
+            header = ("made_at", "target", "mean", "lo", "hi") if what is What.forecast else (series.column, "score")
+            rows = forecast_rows(series) if what is What.forecast else anomaly_rows(series)
+        print(f"backtest {what}: {_write(out, header, rows)} rows to {out}", file=sys.stderr)
+
+
+def _checked(zone: str) -> None:
+    try:
+        if zone:
+            ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Problem(f"--zone {zone}: no such IANA zone; for example Europe/Berlin", 2) from None
+
+
+def _write(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """A file that was begun and not finished is removed. Computed before the file is opened: a bad input leaves no file."""
+    kept = list(rows)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with gzip.open(out, "wt", newline="") if out.suffix == ".gz" else out.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(itertools.chain((header,), kept))
+    except OSError as error:
+        raise Problem(
+            f"cannot write {out}: {error.strerror or error}; name a file in a folder that can be written to"
+        ) from None
+    return len(kept)
