@@ -37,14 +37,22 @@ _key, _value, _timestamp, _headers = Message.key, Message.value, Message.timesta
 
 
 class KafkaSliceReader:
-    """See `connectors.log.SliceReader`. An outage of the broker raises nothing: polls are empty until it is back."""
+    """See `connectors.log.SliceReader`. An outage of the broker raises nothing: polls are empty until it is back.
+
+    `denied`: why the brokers do not let us in, None while they do; that is raised, because only a person can mend it.
+    """
 
     def __init__(
-        self, build: Callable[[dict[str, Any]], Consumer], conf: dict[str, Any], topic: str, positions: dict[int, int]
+        self,
+        build: Callable[[dict[str, Any]], Consumer],
+        topic: str,
+        positions: dict[int, int],
+        denied: Callable[[], LogError | None],
     ) -> None:
+        self._denied = denied
         self._topic, self._positions = topic, dict(positions)
         self._ends: dict[int, int] = {}  # where the broker said that a partition ends
-        self._consumer = build({**_CONSUMER, **conf})
+        self._consumer = build(_CONSUMER)
         starts = [TopicPartition(topic, p, at or OFFSET_BEGINNING) for p, at in positions.items()]
         self._consumer.assign(starts)
 
@@ -65,6 +73,8 @@ class KafkaSliceReader:
             with _no_collection():
                 batches = self._batches(got)
             if batches or time.monotonic() >= end:
+                if not batches and (denied := self._denied()) is not None:
+                    raise denied
                 return batches
 
     def close(self) -> None:
@@ -113,7 +123,7 @@ class KafkaSliceReader:
         if error.code() in (_LOST, KafkaError.OFFSET_OUT_OF_RANGE):
             return PositionGone(
                 f"{where}: gone ({error.str()}): retention was shorter than the pause, or the topic was made anew;"
-                " `footstream rebuild` from observations, then start with a fresh state"
+                " start the lane again: it says what is lost and what can be done"
             )
         return LogError(f"{where}: {error.str()}; check the topic, the user's rights and the brokers")
 

@@ -116,8 +116,8 @@ class SqliteSliceReader:
         first, end = self._file.bounds()[partition]
         return PositionGone(
             f"log file {self._file.path}: position {position} of partition {partition} is gone, it keeps {first} to {end}:"
-            " retention was shorter than the pause, or the file was replaced; `footstream rebuild` from observations,"
-            " then start with a fresh state"
+            " retention was shorter than the pause, or the file was replaced;"
+            " start the lane again: it says what is lost and what can be done"
         )
 
     def _holds(self, partition: int, position: int) -> bool:

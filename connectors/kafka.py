@@ -15,15 +15,17 @@ from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, OffsetSpec, TopicMetadata
 
+from connectors._kafka_client import Clients
 from connectors._kafka_reader import KafkaSliceReader
+from connectors._kafka_topics import Durability, Found, differences, topic_settings
 from connectors.log import LogError, NewRecord, OneReader, Reader, SliceReader, Writer, partition_of, refusal
 
 ASK_S = 15.0  # how long an answer of the broker is waited for
+ASK_SHARES = (0.02, 0.05, 0.13, 0.27, 0.53)  # of that, one try after the other
 DELIVERY_MS = 30_000  # after that a record that no broker took is refused; must stay below the supervisor's grace time
 UNKNOWN_S = 1.0  # how long a failed question for a topic's partitions answers those that follow
-_LONGEST = str(2**63 - 1)
 _CLIENT = {
     "log_level": 1,  # librdkafka writes to stderr, round our log stream; what matters is raised
     "reconnect.backoff.max.ms": 1000,  # a broker that is back is noticed within a second or two, not ten
@@ -46,38 +48,48 @@ def _servers(url: str) -> str:
     scheme, _, rest = url.partition("://")
     servers = rest.rstrip("/")
     if "@" in servers:  # not repeated: there may be a password in it
-        raise LogError("log URL kafka://…@…: user and password go into FOOTSTREAM_LOG_OPTIONS, not into the URL")
+        raise LogError("log URL kafka://…@…: user and password go into FOOTSTREAM_LOG_USER and _PASSWORD")
     hosts = servers.split(",")
     if scheme != "kafka" or not all(host and port.isdigit() for host, _, port in (h.rpartition(":") for h in hosts)):
-        raise LogError(f"log URL {url!r}: not kafka://HOST:PORT[,HOST:PORT]; user and password go into FOOTSTREAM_LOG_OPTIONS")
+        raise LogError(f"log URL {url!r}: not kafka://HOST:PORT[,HOST:PORT]; user and password are settings of their own")
     return servers
 
 
 class KafkaLog:
-    """See `connectors.log.Log`. URL: `kafka://HOST:PORT[,HOST:PORT]`; `options` are librdkafka settings for all clients."""
+    """See `connectors.log.Log`. URL: `kafka://HOST:PORT[,HOST:PORT]`; `options` are librdkafka settings for all clients.
 
-    def __init__(self, url: str, prefix: str = "footstream.", options: dict[str, str] | None = None) -> None:
-        self._prefix, self._servers = prefix, _servers(url)
-        self._conf: dict[str, Any] = {"bootstrap.servers": self._servers, **_CLIENT, **(options or {})}
+    `durability`: replicas and size of the topics that are created.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str = "footstream.",
+        options: dict[str, str] | None = None,
+        durability: Durability = Durability(),  # noqa: B008  # immutable
+    ) -> None:
+        self._prefix, self._servers, self._durability = prefix, _servers(url), durability
+        self._clients = Clients(self._servers, _CLIENT, options or {})
         self._admin_client: AdminClient | None = None
         self._progress: dict[str, Consumer] = {}
 
     def ensure_topic(self, topic: str, partitions: int, retention_s: int | None = None) -> int:
-        """See `Log.ensure_topic`. An existing topic keeps its settings: change them with Kafka's own tools."""
+        """See `Log.ensure_topic`. An existing topic keeps its settings: `differences` names what is not as asked for."""
         known = self.partitions(topic)
         if known is not None:
             return known
-        settings = {
-            "retention.ms": "-1" if retention_s is None else str(retention_s * 1000),
-            "message.timestamp.type": "CreateTime",
-            "message.timestamp.after.max.ms": _LONGEST,  # since 4.0 the default refuses what is an hour ahead of the broker
-        }
-        name = self._prefix + topic
-        error = self._create(name, partitions, settings)
+        brokers = len(self._ask(self._admin().list_topics).brokers)
+        wanted = self._durability.chosen(brokers)
+        settings = topic_settings(wanted, retention_s)
+        new = NewTopic(self._prefix + topic, partitions, wanted.replication, config=settings)
+        error = self._create(new)
         if error is not None and error.code() == KafkaError.INVALID_CONFIG:  # before 3.6 there is no such limit
-            error = self._create(name, partitions, {k: v for k, v in settings.items() if not k.endswith("after.max.ms")})
+            new.config = {k: v for k, v in settings.items() if not k.endswith("after.max.ms")}
+            error = self._create(new)
         if error is not None and error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise LogError(f"Kafka {self._servers}: topic {name} cannot be created: {error.str()}; check the user's rights")
+            raise LogError(
+                f"Kafka {self._servers}: topic {new.topic} cannot be created: {error.str()}; {_remedy(error, wanted, brokers)}"
+            )
         return self._await_topic(topic)
 
     def grow_topic(self, topic: str, partitions: int) -> None:
@@ -95,14 +107,32 @@ class KafkaLog:
                 raise LogError(f"Kafka {self._servers}: topic {name} does not show its new partitions; check the brokers")
             time.sleep(0.05)
 
-    def partitions(self, topic: str) -> int | None:
+    def differences(self, topic: str, partitions: int, retention_s: int | None = None) -> list[str]:
+        """See `Log.differences`."""
         name = self._prefix + topic
-        found = self._ask(self._admin().list_topics).topics.get(name)  # all: asking for one may create it
+        found = self._metadata(topic)
+        if found is None:
+            return []
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        asked = self._ask(lambda timeout: self._admin().describe_configs([resource], request_timeout=timeout))
+        settings = {e.name: e.value for e in self._ask(asked[resource].result).values()}
+        replicas = min(len(p.replicas) for p in found.partitions.values())
+        brokers = len(self._ask(self._admin().list_topics).brokers)
+        there = Found(len(found.partitions), replicas, brokers, settings)
+        return list(differences(name, self._servers, there, partitions, retention_s, self._durability))
+
+    def partitions(self, topic: str) -> int | None:
+        found = self._metadata(topic)
+        return None if found is None else len(found.partitions)
+
+    def _metadata(self, topic: str) -> TopicMetadata | None:
+        name = self._prefix + topic
+        found: TopicMetadata | None = self._ask(self._admin().list_topics).topics.get(name)  # asking for one may create it
         if found is None or (found.error is not None and found.error.code() in _NO_TOPIC):
             return None
         if found.error is not None:
             raise LogError(f"Kafka {self._servers}: topic {name}: {found.error.str()}; check the user's rights")
-        return len(found.partitions) or None
+        return found if found.partitions else None
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         count = self._count(topic)
@@ -111,8 +141,8 @@ class KafkaLog:
         return {p: (earliest[p], latest[p]) for p in range(count)}
 
     def writer(self) -> Writer:
-        conf = {**_PRODUCER, **self._conf}
-        return KafkaWriter(self._client(Producer, conf), self._prefix, self._count, self._servers)
+        producer = self._clients.make(Producer, _PRODUCER)
+        return KafkaWriter(producer, self._prefix, self._count, self._servers, self._clients.refused)
 
     def reader(self, topic: str, partition: int, position: int) -> Reader:
         return OneReader(self.slice_reader(topic, {partition: position}))
@@ -124,8 +154,8 @@ class KafkaLog:
             raise LogError(
                 f"Kafka topic {self._prefix + topic}: partition {unknown[0]} asked for, it has 0 to {count - 1}; check the lane"
             )
-        build = partial(self._client, Consumer)
-        return KafkaSliceReader(build, self._conf, self._prefix + topic, positions)
+        build = partial(self._clients.make, Consumer)
+        return KafkaSliceReader(build, self._prefix + topic, positions, self._clients.refused)
 
     def commit_progress(self, topic: str, group: str, positions: dict[int, int]) -> None:
         """See `Log.commit_progress`: asynchronous, under the group's name, so that every Kafka tool shows the lag."""
@@ -145,14 +175,14 @@ class KafkaLog:
         self._progress.clear()
         self._admin_client = None
 
-    def _create(self, name: str, partitions: int, settings: dict[str, str]) -> KafkaError | None:
-        futures = self._admin().create_topics([NewTopic(name, partitions, -1, config=settings)], request_timeout=ASK_S)
+    def _create(self, topic: NewTopic) -> KafkaError | None:
+        futures = self._admin().create_topics([topic], request_timeout=ASK_S)
         try:
-            futures[name].result(ASK_S)
+            futures[topic.topic].result(ASK_S)
         except KafkaException as error:
             failed: KafkaError = error.args[0]
             if failed.code() in _UNREACHABLE:
-                raise self._away(error) from error
+                raise self._clients.away(error) from error
             return failed
         return None
 
@@ -183,33 +213,38 @@ class KafkaLog:
         return {t.partition: int(self._ask(future.result).offset) for t, future in futures.items()}
 
     def _ask(self, question: Callable[..., Any]) -> Any:
-        try:
-            return question(timeout=ASK_S)
-        except (KafkaException, TimeoutError) as error:
-            raise self._away(error) from error
-
-    def _away(self, error: Exception) -> LogError:
-        why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        return LogError(
-            f"Kafka {self._servers}: {why}; check that it runs, that the address is right and that it may be reached"
-        )
+        """Ask with growing patience, because a refused login is told only between the tries."""
+        for share in ASK_SHARES:
+            try:
+                return question(timeout=ASK_S * share)
+            except (KafkaException, TimeoutError) as error:
+                failed = error
+            self._admin().poll(0)  # errors of the connection are heard here
+            if (refused := self._clients.refused()) is not None:
+                raise refused from None
+            if isinstance(failed, KafkaException) and failed.args[0].code() not in _UNREACHABLE:
+                break
+        raise self._clients.away(failed) from failed
 
     def _admin(self) -> AdminClient:
         if self._admin_client is None:
-            self._admin_client = self._client(AdminClient, self._conf)
+            self._admin_client = self._clients.make(AdminClient, {})
         return self._admin_client
 
     def _group(self, group: str) -> Consumer:
         if group not in self._progress:
-            conf = {**self._conf, "group.id": group, "enable.auto.commit": False}
-            self._progress[group] = self._client(Consumer, conf)
+            self._progress[group] = self._clients.make(Consumer, {"group.id": group, "enable.auto.commit": False})
         return self._progress[group]
 
-    def _client(self, kind: Any, conf: dict[str, Any]) -> Any:
-        try:
-            return kind(conf)
-        except (KafkaException, ValueError) as error:
-            raise LogError(f"Kafka {self._servers}: {error}; correct FOOTSTREAM_LOG_OPTIONS") from error
+
+def _remedy(error: KafkaError, wanted: Durability, brokers: int) -> str:
+    """What to do about a topic that cannot be created."""
+    if error.code() == KafkaError.INVALID_REPLICATION_FACTOR:
+        asked = f"{wanted.replication} replicas were asked for and {brokers} brokers run"
+        return f"{asked}: start more, or lower FOOTSTREAM_LOG_REPLICATION"
+    if error.code() in (KafkaError.INVALID_CONFIG, KafkaError.INVALID_PARTITIONS):
+        return "correct FOOTSTREAM_LOG_PARTITIONS, FOOTSTREAM_LOG_RETENTION_DAYS or FOOTSTREAM_LOG_RETENTION_BYTES"
+    return "check the user's rights"
 
 
 _NO_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -217,9 +252,17 @@ _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BR
 
 
 class KafkaWriter:
-    """See `connectors.log.Writer`. `count_of` gives the number of partitions of a topic."""
+    """See `connectors.log.Writer`. `count_of` gives the number of partitions of a topic, `denied` why we were not let in."""
 
-    def __init__(self, producer: Producer, prefix: str, count_of: Callable[[str], int], servers: str) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        prefix: str,
+        count_of: Callable[[str], int],
+        servers: str,
+        denied: Callable[[], LogError | None] = lambda: None,
+    ) -> None:
+        self._denied = denied
         self._producer, self._prefix, self._count_of, self._servers = producer, prefix, count_of, servers
         self._counts: dict[str, int] = {}
         self._unknown: tuple[LogError, float] | None = None  # why partitions could not be asked for, and until when that holds
@@ -319,6 +362,8 @@ class KafkaWriter:
     def _problem(self, topic: str, error: KafkaError) -> LogError:
         if error.code() in (*_NO_TOPIC, KafkaError._UNKNOWN_PARTITION):
             self._counts.pop(topic, None)  # the topic was made anew: ask again
+        if (denied := self._denied()) is not None:
+            return denied
         name = self._prefix + topic
         if error.fatal():
             return LogError(

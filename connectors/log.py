@@ -122,6 +122,9 @@ class Log(Protocol):
         Raises LogError when the topic is missing or has more: a log never loses partitions, their positions are spent.
         """
 
+    def differences(self, topic: str, partitions: int, retention_s: int | None = None) -> list[str]:
+        """In what an existing topic differs from what `ensure_topic` would make, each with the remedy."""
+
     def partitions(self, topic: str) -> int | None:
         """Number of partitions, None when the topic does not exist."""
 
@@ -198,10 +201,17 @@ class OneReader:
         self._reader.close()
 
 
-def open_log(url: str, prefix: str = "footstream.", options: dict[str, str] | None = None, max_mib: int = 8192) -> Log:
+def open_log(
+    url: str,
+    prefix: str = "footstream.",
+    options: dict[str, str] | None = None,
+    max_mib: int = 8192,
+    durability: tuple[int, int, int] = (0, 0, 0),
+) -> Log:
     """Open the log behind a URL. `options` are extra client settings (Kafka: librdkafka names).
 
-    `max_mib`: size of the whole embedded log at which the oldest records go; Kafka has its own limits.
+    `max_mib`: size of the whole embedded log at which the oldest records go. `durability`: of Kafka's topics that are created,
+    replicas, how many of them must have a record, and bytes that a partition keeps; 0: as fits the brokers, no limit.
 
     Raises LogError when the scheme is unknown or the log cannot be opened. Writing and reading connect lazily.
     """
@@ -211,7 +221,8 @@ def open_log(url: str, prefix: str = "footstream.", options: dict[str, str] | No
 
         return SqliteLog(url, prefix, max_mib)
     if scheme == "kafka":
+        from connectors._kafka_topics import Durability
         from connectors.kafka import KafkaLog
 
-        return KafkaLog(url, prefix, options or {})
+        return KafkaLog(url, prefix, options or {}, Durability(*durability))
     raise LogError(f"log URL {url!r}: scheme {scheme!r} is not known; use sqlite:///FOLDER or kafka://HOST:PORT")

@@ -78,6 +78,16 @@ class SqliteLog:
                 fresh = [(p, 0, 0) for p in range(file.partitions, partitions)]
                 db.executemany("INSERT INTO partitions VALUES (?, ?, ?)", fresh)
 
+    def differences(self, topic: str, partitions: int, retention_s: int | None = None) -> list[str]:
+        """See `Log.differences`. A retention is taken over when a role starts, so it is none."""
+        there = self.partitions(topic)
+        if there in (None, partitions):
+            return []
+        return [
+            f"{self._prefix + topic} has {there} partitions, the settings say {partitions}; a topic keeps its number:"
+            f" set FOOTSTREAM_LOG_PARTITIONS={there}"
+        ]
+
     def partitions(self, topic: str) -> int | None:
         if not os.access(self._path(topic), os.F_OK):
             return None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from connectors.clickhouse import StoreDown, StoreError
-from connectors.log import RAW, LogError
+from connectors.log import RAW, TRANSITIONS, LogError
 from connectors.mqtt import MqttError, parse_filters, parse_url
 from infra.broker import mosquitto_program
 from infra.errors import Problem
@@ -161,9 +161,16 @@ def _log(settings: Settings) -> Iterator[Finding]:
         log = open_settings_log(settings, url)
         try:
             count = log.partitions(RAW)
+            differing = [
+                words
+                for topic in (RAW, TRANSITIONS)
+                for words in log.differences(topic, settings.log_partitions, settings.log_retention_days * 86_400)
+            ]
         finally:
             log.close()
         yield Finding("log", True, f"{url}: {count} partitions" if count else f"{url}: no messages yet")
+        for words in differing:
+            yield Finding("log topic", False, words)
     except (LogError, SettingsError) as error:
         yield Finding("log", False, str(error))
 

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from connectors.log import RAW, Log, LogError
 from infra.lane import Lane
@@ -41,6 +42,47 @@ class PathSampler(threading.Thread):
             self.observe(max(0.0, time.time() - newest / 1000))
 
 
+class PartitionMetrics(Collector):
+    """Where each partition of the lane begins and ends, and how far the lane is; one question to the log for each scrape.
+
+    While the log does not answer there are no samples, so that an old figure is never taken for a new one.
+    """
+
+    def __init__(self, lane: Lane, log: Log) -> None:
+        self.lane, self.log = lane, log
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Names only: registering asks the log for nothing."""
+        yield from self._families().values()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        families, now = self._families(), time.time()
+        try:
+            bounds = self.log.bounds(RAW)
+        except LogError:
+            bounds = {}
+        for partition, at in sorted(self.lane.positions.items()):
+            label = [str(partition)]
+            if partition in bounds:
+                first, end = bounds[partition]
+                families["first"].add_metric(label, first)
+                families["end"].add_metric(label, end)
+                families["lag"].add_metric(label, max(0, end - max(first, at)))
+            if (newest := self.lane.log_ms.get(partition)) is not None:
+                families["age"].add_metric(label, now - newest / 1000)
+        yield from families.values()
+
+    @staticmethod
+    def _families() -> dict[str, GaugeMetricFamily]:
+        of = {
+            "first": ("first_position", "First position that the log keeps"),
+            "end": ("end_position", "Position that the next record gets"),
+            "lag": ("lag_messages", "Records kept in the log that are not read yet"),
+            "age": ("read_age_seconds", "Now minus the newest log timestamp read since the start"),
+        }
+        return {key: GaugeMetricFamily(f"footstream_lane_partition_{n}", h, labels=["partition"]) for key, (n, h) in of.items()}
+
+
 class LaneMetrics:
     """Counts what a lane does. Counters start at zero with the process; the tables hold the whole truth."""
 
@@ -57,6 +99,7 @@ class LaneMetrics:
         Gauge("footstream_lane_queue_batches", "Batches read and not yet stored", registry=r).set_function(
             lambda: lane.seq - lane.durable
         )
+        r.register(PartitionMetrics(lane, log))
         self.rows = Counter("footstream_lane_rows", "Rows written by table", ["table"], registry=r)
         self.duplicate = Counter("footstream_lane_duplicate_messages", "Records that said nothing new", registry=r)
         self.quarantined = Counter("footstream_lane_quarantined", "Refused parts by reason", ["reason"], registry=r)

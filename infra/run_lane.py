@@ -19,8 +19,9 @@ from flows import discovered, ordered
 from infra.begin_lane import begin_lane
 from infra.engine import Engine
 from infra.errors import EXIT_BUG, Problem, problem_of
+from infra.gaps import STOP, GapSource
 from infra.history import recall
-from infra.lane import Lane, LogSource, Spread
+from infra.lane import Lane, Spread
 from infra.lane_metrics import LaneMetrics
 from infra.lanes import BEAT_S, Board, Claim
 from infra.logs import open_settings_log
@@ -49,6 +50,7 @@ class LaneSpec:
     number: int = 0
     of: int = 1
     until_end: bool = False
+    on_gap: str = STOP
 
     @property
     def name(self) -> str:
@@ -162,7 +164,7 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     metrics = LaneMetrics(lane, log, mine)
     sink = StoreSink(lane, store, log, settings.flush_ms / 1000, spec.name, metrics.counted)
     poison = {at: str(error) for at, (tries, error) in recovery.poison().items() if tries >= TRIES}
-    source = LogSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time)
+    source = GapSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time, store=store, on_gap=spec.on_gap)
     source.begin = begin.source
     engine = Engine(
         source=source,

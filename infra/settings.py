@@ -49,9 +49,30 @@ class Settings:
     mqtt_port: int = _setting(18830, "MQTT_PORT", "port of the embedded broker on loopback", most=_LAST_PORT)
     log_url: str = _setting("", "LOG", "sqlite:///folder or kafka://host:port[,host:port]")
     log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas", secret=True)
+    log_security: str = _setting("", "LOG_SECURITY", "Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl; empty: plaintext")
+    log_sasl: str = _setting("", "LOG_SASL", "Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER")
+    log_user: str = _setting("", "LOG_USER", "Kafka: user, for OAUTHBEARER the client id")
+    log_password: str = _setting(
+        "", "LOG_PASSWORD", "Kafka: password of the user, for OAUTHBEARER the client's secret", secret=True
+    )
+    log_token_url: str = _setting("", "LOG_TOKEN_URL", "Kafka: where OAUTHBEARER gets its tokens (OIDC)")
+    log_scope: str = _setting("", "LOG_SCOPE", "Kafka: scope of those tokens")
+    log_ca: str = _setting("", "LOG_CA", "Kafka: file with the CA certificates for TLS; empty: those of the system")
+    log_certificate: str = _setting("", "LOG_CERTIFICATE", "Kafka: file with our own certificate, where brokers want one")
+    log_key: str = _setting("", "LOG_KEY", "Kafka: file with the key of that certificate")
+    log_key_password: str = _setting("", "LOG_KEY_PASSWORD", "Kafka: password of that key", secret=True)
     log_partitions: int = _setting(8, "LOG_PARTITIONS", "partitions of a topic that is created", least=1, most=10_000)
     log_retention_days: int = _setting(
         7, "LOG_RETENTION_DAYS", "how long a created topic keeps its records", least=1, most=36_500
+    )
+    log_retention_bytes: int = _setting(
+        0, "LOG_RETENTION_BYTES", "Kafka: bytes at which a partition of a created topic drops its oldest records; 0: no limit"
+    )
+    log_replication: int = _setting(
+        0, "LOG_REPLICATION", "Kafka: replicas of a created topic; 0: 3, or as many as there are brokers", most=1000
+    )
+    log_min_insync: int = _setting(
+        0, "LOG_MIN_INSYNC", "Kafka: replicas that must have a record before it counts; 0: 2 of 3, else 1", most=1000
     )
     log_max_mib: int = _setting(
         8192, "LOG_MAX_MIB", "size of the embedded log at which the oldest records go", least=1, most=1 << 40
@@ -221,3 +242,8 @@ def _check(settings: Settings) -> None:
     if settings.log_format not in LOG_FORMATS:
         raise SettingsError(f"FOOTSTREAM_LOG_FORMAT is {settings.log_format!r}; it must be {' or '.join(LOG_FORMATS)}")
     settings.metrics_place()
+    if 0 < settings.log_replication < settings.log_min_insync:
+        raise SettingsError(
+            f"FOOTSTREAM_LOG_MIN_INSYNC is {settings.log_min_insync}, with {settings.log_replication} replicas"
+            " (FOOTSTREAM_LOG_REPLICATION): nothing could ever be written; lower it"
+        )

@@ -1,4 +1,4 @@
-"""`footstream run FLOW…|all [--lane i/n] [--until-end]`: one lane, until SIGTERM or to the end of the log."""
+"""`footstream run FLOW…|all [--lane i/n] [--until-end] [--on-gap stop|skip]`: one lane, until SIGTERM or to the log's end."""
 
 import re
 import sys
@@ -23,6 +23,9 @@ def register(app: typer.Typer) -> None:
         flows: Annotated[list[str], typer.Argument(help="flows by name, or all", metavar="FLOW…|all")],
         lane: Annotated[str, typer.Option(help="which slice of the partitions: i/n, i from 0")] = "0/1",
         until_end: Annotated[bool, typer.Option(help="stop at the log's end as it is now and print one JSON object")] = False,
+        on_gap: Annotated[
+            str, typer.Option(help="records that the log deleted before they were read: stop, or skip and note them as lost")
+        ] = "stop",
     ) -> None:
         """Read the log, run the flows, write the store."""
         from infra.registry import load_registry
@@ -30,5 +33,7 @@ def register(app: typer.Typer) -> None:
 
         settings = load_role("run")
         number, of = _lane(lane)
+        if on_gap not in ("stop", "skip"):
+            raise Problem(f"--on-gap {on_gap}: say stop or skip", 2)
         registry = load_registry(settings.sites, settings.default_zone)
-        sys.exit(run_lane(settings, LaneSpec(tuple(flows), number, of, until_end), registry))
+        sys.exit(run_lane(settings, LaneSpec(tuple(flows), number, of, until_end, on_gap), registry))

@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
         """Compute a range again from the observations and name every key that differs; check that no message is missing."""
         from rich.progress import track
 
+        from infra.gaps import noted
         from infra.recompute import audit_days, balance, spans, stored_days, stored_sites
 
         store, registry, log, partitions = _open(load())
@@ -68,6 +69,8 @@ def register(app: typer.Typer) -> None:
         for b in uneven:
             outcomes = f"stored {b.stored}, duplicates {b.duplicates}, quarantined {b.quarantined}"
             print(f"partition {b.partition}: received {b.received}, {outcomes}")
+        for gap in noted(store):
+            print(f"never read, the log had deleted it: {gap}")
         if wrong or uneven:
             raise Problem(
                 f"audit: {wrong} figures differ, {len(uneven)} partitions do not add up; `footstream repair`, then audit again"

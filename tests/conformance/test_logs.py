@@ -269,7 +269,7 @@ def test_a_position_that_is_no_longer_kept_is_reported_with_a_remedy(place: Plac
     place.delete_all("raw")
     append(place.log, "raw", record(10))
     reader = place.log.reader("raw", 0, 4)
-    with pytest.raises(PositionGone, match=r"position 4.*rebuild"):
+    with pytest.raises(PositionGone, match=r"position 4.*start the lane again"):
         drain_one(reader.poll)
     reader.close()
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from connectors._kafka_topics import Durability
 from connectors.kafka import KafkaLog
 from connectors.log import LogError, partition_of
 from tests.support.kafka import KafkaBroker
@@ -64,15 +65,41 @@ def test_a_wrong_option_is_refused_with_its_name(kafka: KafkaBroker) -> None:
         KafkaLog(kafka.url, options={"no.such.setting": "1"}).partitions("raw")
 
 
-def test_a_topic_that_is_made_with_a_retention_has_it(kafka: KafkaBroker) -> None:
+def test_a_topic_is_made_with_what_was_asked_for_and_then_differs_in_nothing(kafka: KafkaBroker) -> None:
     from confluent_kafka.admin import AdminClient, ConfigResource
 
     log = opened(kafka)
-    log.ensure_topic("raw", 1, 86_400)
+    log._durability = Durability(retention_bytes=1 << 30)
+    log.ensure_topic("raw", 2, 86_400)
     resource = ConfigResource("topic", f"{log._prefix}raw")
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     found = admin.describe_configs([resource])[resource].result(10)
-    assert found["retention.ms"].value == "86400000"
+    asked = {"retention.ms": "86400000", "retention.bytes": str(1 << 30), "min.insync.replicas": "1"}
+    assert {name: found[name].value for name in asked} == asked
+    assert log.differences("raw", 2, 86_400) == []
+    assert log.differences("missing", 2, 86_400) == []
+
+
+def test_an_existing_topic_that_differs_is_told_with_the_remedy(kafka: KafkaBroker) -> None:
+    log = opened(kafka)
+    log.ensure_topic("raw", 2, 86_400)
+    log._durability = Durability(3, 2, 1 << 30)
+    told = log.differences("raw", 4, 7 * 86_400)
+    assert len(told) == 5
+    assert all(word in told[0] for word in ("2 partitions", "FOOTSTREAM_LOG_PARTITIONS=2"))
+    assert all(word in told[1] for word in ("1 replicas", "kafka-reassign-partitions.sh", "FOOTSTREAM_LOG_REPLICATION=1"))
+    for words, change in zip(
+        told[2:], ("min.insync.replicas=2", "retention.ms=604800000", f"retention.bytes={1 << 30}"), strict=True
+    ):
+        assert words.endswith(f"--entity-name {log._prefix}raw --add-config {change}")
+
+
+def test_more_replicas_than_brokers_are_refused_with_both_numbers(kafka: KafkaBroker) -> None:
+    log = opened(kafka)
+    log._durability = Durability(3)
+    with pytest.raises(LogError, match=r"3 replicas were asked for and 1 brokers run.*FOOTSTREAM_LOG_REPLICATION"):
+        log.ensure_topic("raw", 1)
+    assert log.partitions("raw") is None
 
 
 def test_a_broker_killed_while_it_is_written_loses_and_doubles_nothing_and_readers_go_on(own_kafka: KafkaBroker) -> None:

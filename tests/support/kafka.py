@@ -65,7 +65,11 @@ class KafkaBroker:
     """A broker with its own folder: context manager, or `start()` and `stop()`. It keeps ports and data over restarts."""
 
     def __init__(self, **properties: str) -> None:
-        self.port, self._controller = free_port(), free_port()
+        """`properties` have `_` for `.`. Before the first start: `exact` takes those by their own names, `scram` users as
+        Kafka's own tool wants them."""
+        self.exact: dict[str, str] = {}
+        self.scram: tuple[str, ...] = ()
+        self.port, self.controller = free_port(), free_port()
         self.folder = Path(mkdtemp(prefix="kafka-"))
         self._extra = properties
         self.process: subprocess.Popen[bytes] | None = None
@@ -139,12 +143,13 @@ class KafkaBroker:
         (self.folder / "log4j2.xml").write_text(_LOGGING)
         config.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "-c", str(config))
+        command += [word for user in self.scram for word in ("--add-scram", user)]
         done = subprocess.run(command, capture_output=True, timeout=60, text=True)
         if done.returncode:
             raise RuntimeError(f"Kafka could not format its folder: {done.stdout}{done.stderr}")
 
     def _properties(self) -> dict[str, str]:
-        broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self._controller}"
+        broker, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.controller}"
         return {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -165,6 +170,7 @@ class KafkaBroker:
             "broker.session.timeout.ms": "2500",  # after SIGKILL a start waits this long; the default is nine seconds
             "broker.heartbeat.interval.ms": "500",
             **{name.replace("_", "."): value for name, value in self._extra.items()},
+            **self.exact,
         }
 
     def _wait(self, seconds: float) -> None:

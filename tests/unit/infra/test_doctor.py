@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.log import RAW, open_log
 from infra.doctor import Finding, examine
 from infra.roles import free_port
 from infra.settings import Settings
@@ -82,3 +83,11 @@ def test_a_shared_subscription_is_refused_with_the_reason(tmp_path: Path) -> Non
     for url in ("", "mqtt://127.0.0.1:1"):
         found = findings(data=tmp_path, mqtt_url=url, mqtt_topics="shops/#, $share/bridges/#")
         assert not found["MQTT topics"].good and "lose the order of a device" in found["MQTT topics"].words
+
+
+def test_a_topic_with_another_number_of_partitions_than_the_settings_say_is_told(tmp_path: Path) -> None:
+    log = open_log(f"sqlite:///{tmp_path / 'log'}")
+    log.ensure_topic(RAW, 4)
+    found = findings(data=tmp_path, log_partitions=8)
+    assert found["log"].good
+    assert not found["log topic"].good and "FOOTSTREAM_LOG_PARTITIONS=4" in found["log topic"].words
