@@ -1,4 +1,4 @@
-"""Lanes that must not run are refused in one line with the remedy. Lost states: `python -m tests.chaos.upkeep`, test_upgrade.py."""
+"""Lanes that must not run are refused in one line with the remedy. Lost states: tests/chaos/upkeep.py."""
 
 import subprocess
 import time
