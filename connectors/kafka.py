@@ -106,6 +106,14 @@ class KafkaLog:
             if time.monotonic() > end:
                 raise LogError(f"Kafka {self._servers}: topic {name} does not show its new partitions; check the brokers")
             time.sleep(0.05)
+        while True:  # they have leaders a moment after that
+            try:
+                self.bounds(topic)
+                return
+            except LogError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
 
     def differences(self, topic: str, partitions: int, retention_s: int | None = None) -> list[str]:
         """See `Log.differences`."""

@@ -221,6 +221,17 @@ def test_one_full_partition_does_not_starve_another(place: Place) -> None:
     reader.close()
 
 
+def test_a_topic_grows_by_empty_partitions_keeps_its_records_and_never_shrinks(place: Place) -> None:
+    place.log.ensure_topic("raw", 2)
+    append(place.log, "raw", *[record(i, f"k{i}") for i in range(20)])
+    before = place.log.bounds("raw")
+    place.log.grow_topic("raw", 5)
+    assert place.log.partitions("raw") == 5
+    assert place.log.bounds("raw") == {**before, 2: (0, 0), 3: (0, 0), 4: (0, 0)}
+    with pytest.raises(LogError, match="can only grow"):
+        place.log.grow_topic("raw", 4)
+
+
 def test_caught_up_is_false_until_the_end_was_handed_out_and_again_after_new_records(place: Place) -> None:
     place.log.ensure_topic("raw", 1)
     append(place.log, "raw", *[record(i) for i in range(10)])

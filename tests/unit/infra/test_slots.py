@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from flows import ordered
 from infra.lane import Item, Lane, Work
 from infra.slots import SiteSlot
@@ -49,3 +51,16 @@ def test_an_old_record_that_comes_again_is_looked_up_also_as_the_first_after_a_r
     after = slot(before.snapshot(), asked)
     after.handle([item(2000, [NOON])])
     assert asked == [{("d", NOON // DAY)}]
+
+
+def test_a_plain_report_that_breaks_an_operator_is_named_by_its_position() -> None:
+    lane = Lane()
+    one = SiteSlot("00000.0", None, lane, REGISTRY, ordered(["traffic"]), Context(), lambda *_: {})
+    one.handle([item(0, [NOON])])
+    good = item(1, [NOON + 60 * n for n in range(1, 9)])
+    broken = good.work["shop"][5]
+    assert isinstance(broken, Plain)
+    broken.start = None  # type: ignore[assignment]  # what no decoder makes
+    with pytest.raises(TypeError):
+        one.handle([good])
+    assert lane.handling == (0, broken.place) == (0, 6)
