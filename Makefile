@@ -23,7 +23,7 @@ system-tools: $(VENV)/.ready
 	@$(BIN)/python -m tests.system_tools
 
 test: $(VENV)/.ready system-tools
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(VENV)/.ready
 	@$(BIN)/ruff format --check .
