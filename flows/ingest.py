@@ -17,7 +17,7 @@ from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
-SCHEMA = 2
+SCHEMA = 3
 """2: plain reports that nobody asked about are kept without their ids."""
 KEPT_PAYLOAD = 4096
 _INT32 = 1 << 31

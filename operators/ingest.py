@@ -238,6 +238,7 @@ class Ingest:
                 if (
                     memory is None
                     or start < memory.frontier
+                    or arrival < memory.last_arrival
                     or start + horizon <= reached
                     or until > arrival_s + FUTURE_S
                     or text == memory.last_time_text
@@ -248,13 +249,16 @@ class Ingest:
                 running = plain.running_time
                 if running is not None:
                     memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
-                memory.fresh.append((text, start, until, plain.lines, plain.counts, arrival, plain.place, plain.stamp))
+                if start == memory.run_end and plain.lines == memory.run_lines:
+                    memory.run_end = until
+                else:
+                    memory.begin_run(plain)
+                memory.fresh.append(plain)
                 memory.frontier = until
                 memory.messages += 1
-                if arrival >= memory.last_arrival:
-                    memory.last_arrival, memory.skew_s, memory.clock = arrival, arrival_s - until, "device"
-                    memory.dialect, memory.name = plain.dialect, plain.name or memory.name
-                    memory.firmware = plain.firmware or memory.firmware
+                memory.last_arrival, memory.skew_s, memory.clock = arrival, arrival_s - until, "device"
+                memory.dialect, memory.name = plain.dialect, plain.name or memory.name
+                memory.firmware = plain.firmware or memory.firmware
                 if memory.messages >= memory.prune_at:
                     prune(memory, reached, self.horizon, durable, self.horizon)
                 now = reached
