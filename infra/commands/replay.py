@@ -34,9 +34,7 @@ def _checked(zone: str, stamps: str, speed: float) -> None:
 def register(app: typer.Typer) -> None:
     @app.command()
     def replay(
-        files: Annotated[
-            list[Path], typer.Argument(help="payload files, JSON lines, tables of events or counts (.csv, CalIt2's .data)")
-        ],
+        files: Annotated[list[Path], typer.Argument(help="payload files, JSON lines, tables (.csv, CalIt2's .data)")],
         to: Annotated[str, typer.Option(help="mqtt://HOST:PORT, sqlite:///FOLDER or kafka://HOST:PORT")],
         speed: Annotated[float, typer.Option(help="times the recorded pace; 0: all at once")] = 0.0,
         zone: Annotated[str, typer.Option(help="IANA zone of times without offset")] = "UTC",
