@@ -166,4 +166,5 @@ FLOW = Flow(
     after=("ingest",),
     tables=(ZoneMinutes, ZoneBuckets),
     build=_build,
+    sections=("zone", "stay", "dwell"),
 )

@@ -28,6 +28,8 @@ def joined(spans: Spans, start: int, end: int) -> Spans:
 
 def cut(spans: Spans, start: int, end: int) -> Spans:
     """The set without [start, end)."""
+    if end <= start:
+        return spans
     return [(a, b) for s in spans for a, b in ((s[0], min(s[1], start)), (max(s[0], end), s[1])) if a < b]
 
 
