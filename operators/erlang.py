@@ -12,7 +12,7 @@ _STABLE = 1e-9
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """Steady state of an Erlang-C queue: probability of having to wait, mean wait of everybody (s), rate of leaving the queue."""
+    """Steady state of an Erlang-C queue: probability of having to wait, mean wait of everybody (s), spare rate of service."""
 
     waits: float
     wait_s: float

@@ -45,7 +45,7 @@ def minutes_of(level: Level) -> range:
     return range(first, last - last % MINUTE + 1, MINUTE)
 
 
-def minute_tally(levels: Iterable[Level], minute: int) -> Tally:
+def minute_tally(levels: list[Level], minute: int) -> Tally:
     """What the samples say of one minute, as seconds by value.
 
     `present`, `child`, `staff`: people; `occupied`: 0 or 1; `peak`: the highest number told (of a report longer than the minute

@@ -20,8 +20,8 @@ from operators.traffic import BUCKET_PACE_S, FOREVER, GRACE_S, STEPS
 from schemas.rows import GENERATION
 from schemas.sites import Site
 
-MINUTE_ONLY = frozenset(("last",))
-"""Names that mean nothing beyond their minute: buckets leave them out."""
+LAST = "last"
+"""The value at the end of a minute. A bucket has that of its last minute, and as `first` that of its first one."""
 _KEPT_S = 3 * 86_400
 
 
@@ -113,12 +113,16 @@ class Rollup:
         if in_time:
             _merge(strand.minutes.setdefault(minute, Cell()), more, known)
             strand.unsent.add(minute)
-        shared = {name: values for name, values in more.items() if name not in MINUTE_ONLY}
+        shared, last = {name: values for name, values in more.items() if name != LAST}, more.get(LAST)
         for step in STEPS:
             start, end = bucket(self.site.zone, minute, step)
             if in_time or end + self.horizon > now:
-                held = strand.buckets.setdefault(step, {})
-                _merge(held.setdefault(start, Cell()), shared, known)
+                cell = strand.buckets.setdefault(step, {}).setdefault(start, Cell())
+                _merge(cell, shared, known)
+                if last and minute == start:
+                    add(cell.tally, {"first": last})
+                if last and minute + MINUTE == end:
+                    add(cell.tally, {LAST: last})
                 strand.unsent_buckets.setdefault(step, set()).add(start)
         return in_time
 

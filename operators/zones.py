@@ -5,7 +5,7 @@ dwell over a window) counts at the end of its window. What the tallies hold: see
 seconds -> stays), `staff_stay`, `average` (rounded seconds -> summaries) and `longest`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -69,22 +69,33 @@ class Zones:
                     del by_minute[minute]
 
 
-def gain_level(rollup: Rollup, strand: Strand, by_minute: dict[int, list[Level]], level: Level, now: int) -> set[int]:
-    """A sample changes the minutes that it touches; returns those that only a repair can write."""
+def gain_level(
+    rollup: Rollup,
+    strand: Strand,
+    by_minute: dict[int, list[Level]],
+    level: Level,
+    now: int,
+    tally: Callable[[list[Level], int], Tally] = minute_tally,
+    name: str = "level",
+) -> set[int]:
+    """A sample changes the minutes that it touches; returns those that only a repair can write.
+
+    `tally`: what samples say of a minute; `name`: under which their coverage is remembered.
+    """
     late: set[int] = set()
     for minute in minutes_of(level):
         if rollup.late(minute, now):
             late.add(minute)
-            if rollup.is_covered(strand, "level", minute, minute + MINUTE):
+            if rollup.is_covered(strand, name, minute, minute + MINUTE):
                 rollup.leave(strand, minute, now)
             else:
-                rollup.gain(strand, minute, minute_tally([level], minute), level.arrival, now)
+                rollup.gain(strand, minute, tally([level], minute), level.arrival, now)
         else:
             levels = by_minute.setdefault(minute, [])
-            old = minute_tally(levels, minute)
+            old = tally(levels, minute)
             put(levels, level)
-            rollup.gain(strand, minute, difference(minute_tally(levels, minute), old), level.arrival, now)
-        rollup.cover(strand, "level", minute, minute + MINUTE)
+            rollup.gain(strand, minute, difference(tally(levels, minute), old), level.arrival, now)
+        rollup.cover(strand, name, minute, minute + MINUTE)
     return late
 
 
