@@ -444,3 +444,6 @@ class Lines(Table):
     line_name = Column(TEXT, "Name of the line for people")
     role = Column(NAME, "entrance, inner, outside, department, checkout or service")
     loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
+
+
+from schemas import floor_rows as floor_rows  # noqa: E402  # its tables are built from what stands above
