@@ -13,14 +13,13 @@ import msgspec
 from flows.traffic import TrafficFlow
 from operators.calendar import bucket
 from operators.cells import Cell, Cells, Key, Written
-from operators.counted_flows import Margin, estimate, line_margin, zone_margin, zone_visits
+from operators.counted_flows import Margin, estimate, line_margin, zone_visits
 from operators.ingest import Accepted
 from operators.journeys import (
     BEGAN,
     BOUNCED,
     DWELL_S,
     ENDED,
-    KEPT_S,
     OTHER,
     PEOPLE,
     SECONDS,
@@ -32,7 +31,7 @@ from operators.journeys import (
 )
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.paths import ENTRY, chain, order_of, outlook, transitions
-from operators.place_names import checkouts, place_name
+from operators.place_names import checkouts, place_name, zone_place
 from schemas.events import DwellSummary, Stay, ZoneCount
 from schemas.floor_rows import PathFlows, PathOutlook, PathPlaces, PathVisits
 from schemas.rows import GENERATION
@@ -41,7 +40,7 @@ from schemas.sites import Site
 SCHEMA = 1
 Row = tuple[Any, ...]
 Known = tuple[int, int, int]
-PRESENCE_S, WINDOW_S, DWELLS, DWELT_S, VISITED, REPORTS, NEWEST = range(7)
+PRESENCE_S, WINDOW_S, DWELLS, DWELT_S, CAME, LEFT, REPORTS, NEWEST = range(8)
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -73,32 +72,35 @@ class PathsFlow:
             self.saved.next_hour = bucket(self.site.zone, m.now - self.horizon, "1h")[0]
 
     def _zone(self, a: Accepted, now: int) -> None:
-        """What says how many visited a zone: stays, or people present over a window and average dwell."""
-        start, end = bucket(self.site.zone, a.start, "1h")
+        """What says how many came to a zone and left it: stays, or people present over a window and average dwell."""
         event, seconds = a.event, a.end - a.start
-        if end + self.horizon <= now or a.verdict == "earlier":
+        if a.verdict == "earlier":
             return
-        gained = [0.0] * 6
         if type(event) is Stay and not event.staff:
-            gained[VISITED] = 1
+            self._count(a, event.zone, a.start, now, {CAME: 1})
+            self._count(a, event.zone, a.end, now, {LEFT: 1})
         elif type(event) is ZoneCount and event.kind == "window" and event.present is not None:
-            gained[PRESENCE_S], gained[WINDOW_S] = event.present * seconds, seconds
+            self._count(a, event.zone, a.start, now, {PRESENCE_S: event.present * seconds, WINDOW_S: seconds})
         elif type(event) is DwellSummary and not event.child and event.avg_s > 0:
-            gained[DWELLS], gained[DWELT_S] = seconds, event.avg_s * seconds
-        else:
+            self._count(a, event.zone, a.start, now, {DWELLS: seconds, DWELT_S: event.avg_s * seconds})
+
+    def _count(self, a: Accepted, zone: int, moment: int, now: int, gained: Mapping[int, float]) -> None:
+        start, end = bucket(self.site.zone, moment, "1h")
+        if end + self.horizon <= now:
             return
-        gained[REPORTS] = 1
-        held = self.saved.zones.setdefault(start, {}).setdefault((a.from_.report.device, event.zone), [0.0] * 7)
-        held[:NEWEST] = [x + y for x, y in zip(held, gained, strict=False)]
+        held = self.saved.zones.setdefault(start, {}).setdefault((a.from_.report.device, zone), [0.0] * 8)
+        for i, value in gained.items():
+            held[i] += value
+        held[REPORTS] += 1
         held[NEWEST] = max(held[NEWEST], a.arrival)
 
     def due(self) -> int:
         hour = self.saved.next_hour
         estimate_at = bucket(self.site.zone, hour, "1h")[1] + self.horizon if hour < FOREVER else FOREVER
-        return min(self.saved.journeys.over, estimate_at)
+        return min(self.saved.journeys.due, estimate_at)
 
     def advance(self, m: Moment) -> None:
-        if self.saved.journeys.over <= m.now:
+        if self.saved.journeys.due <= m.now:
             self.keeper.advance(m.now)
         hour = self.saved.next_hour
         if hour < FOREVER:
@@ -117,11 +119,11 @@ class PathsFlow:
                 if margin is not None:
                     yield margin
         for (device, zone), held in sorted(self.saved.zones.get(hour, {}).items()):
-            visits = held[VISITED]
-            if not visits and held[WINDOW_S] and held[DWELLS]:
-                visits = zone_visits(held[PRESENCE_S], held[DWELT_S] / held[DWELLS])
-            if zone and visits:
-                yield zone_margin(device, zone, visits, int(held[REPORTS]), int(held[NEWEST]))
+            left, came = held[LEFT], held[CAME]
+            if not came and not left and held[WINDOW_S] and held[DWELLS]:
+                left = came = zone_visits(held[PRESENCE_S], held[DWELT_S] / held[DWELLS])
+            if zone and (left or came):
+                yield Margin(zone_place(device, zone), left, came, False, int(held[REPORTS]), int(held[NEWEST]))
 
     def _estimated(self, hour: int, end: int) -> list[Row]:
         found = estimate(self.site, list(self._margins(hour)))
@@ -156,12 +158,10 @@ class PathsFlow:
             (paths, "path_visits", self._path_row),
         ):
             if cells.turn(now, force):
-                written = cells.due(self.site.zone, now, self.keeper.quiet, KEPT_S + self.keeper.quiet)
+                written = cells.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)
                 out.rows.setdefault(table, []).extend([row(w) for w in written])
         if days.turn(now, force):
-            of_days = {
-                (w.start, w.key[0]): w for w in days.due(self.site.zone, now, self.keeper.quiet, KEPT_S + self.keeper.quiet)
-            }
+            of_days = {(w.start, w.key[0]): w for w in days.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)}
             for (start, device), w in of_days.items():
                 out.rows.setdefault("path_outlook", []).extend(self._outlook_rows(device, days.held[start], w))
 
@@ -258,7 +258,7 @@ SAMPLE = [
 EXPECTED: dict[str, list[dict[str, object]]] = {
     # Door and zones left and reached by 3, 2 and 1: of 6 people in all, r + c - 6 at least and the smaller of r and c at most.
     "path_flows": [
-        {"source": "estimate", "origin_name": "Door", "destination_name": "Door", "low": 0.0, "high": 3.0, "revision": 5},
+        {"source": "estimate", "origin_name": "Door", "destination_name": "Door", "low": 0.0, "high": 3.0, "revision": 8},
         {"origin_name": "Door", "destination_name": "Zone 1", "low": 0.0, "high": 2.0, "unbalanced": 0.0},
         {"origin_name": "Door", "destination_name": "Zone 2", "low": 0.0, "high": 1.0},
         {"origin_name": "Zone 1", "destination_name": "Door", "low": 0.0, "high": 2.0},
@@ -273,8 +273,8 @@ EXPECTED: dict[str, list[dict[str, object]]] = {
         {"source": "stays", "origin_name": "Zone 2", "destination": "exit", "people": 1},
     ],
     "path_places": [
-        {"place_name": "Zone 1", "stays": 2, "bounced": 0, "dwell_s": 80.0, "began": 2, "ended": 1, "revision": 2},
-        {"place_name": "Zone 2", "stays": 1, "bounced": 1, "dwell_s": 5.0, "began": 0, "ended": 1, "revision": 1},
+        {"place_name": "Zone 1", "stays": 2, "bounced": 0, "dwell_s": 80.0, "began": 2, "ended": 1, "revision": 5},
+        {"place_name": "Zone 2", "stays": 1, "bounced": 1, "dwell_s": 5.0, "began": 0, "ended": 1, "revision": 2},
     ],
     "path_visits": [
         {"path_names": "Zone 1", "places": 1, "visits": 1, "seconds": 30.0, "served": 0},

@@ -9,11 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from operators.flow_estimate import fit
-from operators.place_names import line_place, place_name, zone_place
+from operators.place_names import checkouts, line_place, place_name
 from operators.sums import KNOWN, N, Sums
 from schemas.sites import Role, Site
 
 INNER: frozenset[Role] = frozenset({"inner", "department", "checkout", "service"})
+
+UNUSUAL = 0.05
+"""Weight of a step that people rarely take, against 1. Not fitted: any small number serves, the sums decide."""
 
 
 class Margin(NamedTuple):
@@ -62,9 +65,14 @@ def zone_visits(presence_s: float, average_s: float) -> float:
     return presence_s / average_s if average_s > 0 else 0.0
 
 
-def zone_margin(device: str, zone: int, visits: float, n: int, known: int) -> Margin:
-    """A zone: whoever comes goes again within the hour."""
-    return Margin(zone_place(device, zone), visits, visits, False, n, known)
+def _usual(a: Margin, b: Margin, tills: frozenset[str], inner: bool) -> float:
+    """Where people go before anything was counted: evenly, but hardly ever straight out again, out past the checkout,
+    straight to the checkout, or back into the store from there."""
+    if a.place == b.place and not a.door:
+        return 0.0
+    paid, pays = a.place in tills, b.place in tills
+    unusual = (a.door and inner and (b.door or pays)) or (paid and not b.door) or (bool(tills) and b.door and not paid)
+    return UNUSUAL if unusual else 1.0
 
 
 def estimate(site: Site, margins: list[Margin]) -> Estimated | None:
@@ -74,7 +82,9 @@ def estimate(site: Site, margins: list[Margin]) -> Estimated | None:
     if len(used) < 2 or not any(m.door for m in used):
         return None
     left, came = np.array([m.left for m in used]), np.array([m.came for m in used])
-    seed = np.array([[0.0 if a is b and not a.door else 1.0 for b in used] for a in used])
+    inner = not all(m.door for m in used)
+    tills = checkouts(site, frozenset(m.place for m in used))
+    seed = np.array([[_usual(a, b, tills, inner) for b in used] for a in used])
     fitted = fit(left, came, seed)
     flows = [
         Flow(a.place, b.place, float(fitted.people[i, j]), float(fitted.low[i, j]), float(fitted.high[i, j]))

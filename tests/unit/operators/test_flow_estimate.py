@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from operators.counted_flows import Margin, estimate, line_margin, zone_visits
+from operators.counted_flows import UNUSUAL, Margin, estimate, line_margin, zone_visits
 from operators.flow_estimate import fit, wrongly_placed
 from schemas.sites import Device, Line, Site, Zone
 
@@ -80,9 +80,11 @@ def test_a_zone_with_the_name_of_a_line_is_the_same_place() -> None:
     found = estimate(SHOP, margins)
     assert found is not None
     assert {f.origin for f in found.flows} == {"line:d:1", "line:d:3", "zone:d:2"}
-    # Left and reached by 3, 2 and 1; nobody goes from a zone to itself. With n_ij = u_i u_j from zone to zone f solves
-    # f^2 + 3 f - 2 = 0.
-    f = (17**0.5 - 3) / 2
+    # Left and reached by 3, 2 and 1; nobody goes from a zone to itself, and straight out again counts w. With n_ij = w_ij
+    # u_i u_j
+    # the step f from zone to zone solves (2 - w) f^2 + 3 w f - 2 w = 0.
+    w = UNUSUAL
+    f = (-3 * w + (9 * w * w + 8 * w * (2 - w)) ** 0.5) / (2 * (2 - w))
     wanted = {
         ("line:d:1", "line:d:1"): 2 * f,
         ("line:d:1", "line:d:3"): 2 - f,
