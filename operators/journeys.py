@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from operators.calendar import bucket
-from operators.cells import Cells
+from operators.cells import Cells, daily, hourly
 from operators.ingest import Accepted
 from operators.moment import FOREVER
 from operators.paths import BOUNCE_S, ENTRY, EXIT, GAP_S, Path, Stayed, path_of, visits
@@ -56,10 +56,10 @@ class Journeys(msgspec.Struct, array_like=True):
     """
 
     tracks: dict[tuple[str, int], Track] = {}
-    flows: Cells = msgspec.field(default_factory=lambda: Cells("1h"))
-    places: Cells = msgspec.field(default_factory=lambda: Cells("1h"))
-    paths: Cells = msgspec.field(default_factory=lambda: Cells("1h"))
-    days: Cells = msgspec.field(default_factory=lambda: Cells("1d"))
+    flows: Cells = msgspec.field(default_factory=hourly)
+    places: Cells = msgspec.field(default_factory=hourly)
+    paths: Cells = msgspec.field(default_factory=hourly)
+    days: Cells = msgspec.field(default_factory=daily)
     due: int = FOREVER
 
 

@@ -1,7 +1,7 @@
 """Tables of the store's floor: paths, heat, health of devices by the hour. Shapes and rules as in schemas/rows.py, which
 loads them."""
 
-from schemas.rows import COUNT, F64, NAME, TEXT, TIME, U8, Column, Table, _known
+from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U8, U16, U32, Column, Table, _known
 
 REAL = "Nullable(Float64)"
 
@@ -97,4 +97,57 @@ class PathOutlook(Table):
     places_left = Column(F64, "Places still to come from here")
     entropy_bits = Column(F64, "How undecided the next step is: 0 always the same")
     chain_order = Column(U8, "1: where people go depends on where they are; 2: also on where they were before (BIC of the day)")
+    complete, revision, known_at_ms = _known().values()
+
+
+class HeatZones(Table):
+    name = "heat_zones"
+    comment = (
+        "How much each zone was used, by hour of the store's clock. Three measures that are never mixed. Staff is left out."
+    )
+    revised = True
+    key = ("device", "zone", "start")
+    version = "complete"
+    time = "start"
+    partition = "toYYYYMM(start)"
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    zone = Column(U16, "Zone of the device; 0 the whole view")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    zone_name = Column(TEXT, "Zone for people to read")
+    presence_s = Column(REAL, "Presence heat: person-seconds spent there in the hour; NULL: not measured")
+    source = Column(NAME, "Where presence_s comes from: stays, or samples (people present x window); empty: from nothing")
+    measured_s = Column(MAYBE, "Seconds of the hour that samples covered; NULL where presence comes from stays")
+    visits = Column(MAYBE, "Visit heat: stays that began in the hour; NULL: the device tells no stays")
+    intensity = Column(REAL, "The device's own heat: without unit, comparable with itself only; NULL: it sends none")
+    resolution_s = Column(U32, "Longest window of the device's own heat, seconds; 0 without")
+    open_s = Column(U16, "Seconds of the hour in which the store was open: divide by it, and days compare")
+    complete, revision, known_at_ms = _known().values()
+
+
+class HeatCells(Table):
+    name = "heat_cells"
+    comment = "The device's own heat map by cell and hour of the store's clock. Without unit: compare shares, not values."
+    revised = True
+    key = ("device", "zone", "start", "x", "y")
+    version = "complete"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 396
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    zone = Column(U16, "Zone of the device; 0 the whole view")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    x = Column(U16, "Column of the cell, from 0, left to right")
+    y = Column(U16, "Row of the cell, from 0, top to bottom")
+    grid_columns = Column("Nullable(UInt16)", "Columns of the grid; NULL: not stated")
+    grid_rows = Column("Nullable(UInt16)", "Rows of the grid; NULL: not stated")
+    intensity = Column(F64, "Heat of the cell, the device's own scale")
+    share = Column(REAL, "Of the heat of all cells of this map in the hour; NULL when all are 0")
+    resolution_s = Column(U32, "Longest window that contributed, seconds")
+    open_s = Column(U16, "Seconds of the hour in which the store was open")
     complete, revision, known_at_ms = _known().values()
