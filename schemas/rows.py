@@ -447,3 +447,4 @@ class Lines(Table):
 
 
 from schemas import rows_zones as _zones  # noqa: E402, F401  # who knows one table knows them all
+from schemas import floor_rows as floor_rows  # noqa: E402  # its tables are built from what stands above
