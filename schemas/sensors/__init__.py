@@ -18,7 +18,7 @@ from types import ModuleType
 import orjson
 
 from schemas.events import Plain, Report
-from schemas.sensors._frame import Uplink, read_frame
+from schemas.sensors._frame import Frames, Uplink, read_frame
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 
@@ -29,6 +29,8 @@ REPAIR_MOST = 16 * 1024
 """Largest message whose text is repaired when it is not UTF-8 (a name typed in another encoding)."""
 FRAME_BYTES_PER_ITEM = 10
 """Reading so much of a LoRaWAN frame costs as much as an item of a JSON section, and so does each event in it."""
+REFUSED_BYTES_PER_ITEM = 2
+"""The same for a frame that no model understands to its end: all of them have tried."""
 BRACKETS_MOST = 20_000
 COLONS_MOST = 6_000
 """More of these in one message are no report (a large one has 100); building and naming that much would take long."""
@@ -49,7 +51,7 @@ _LIKELY: dict[bytes, _Fast] = {}
 _FAST: tuple[tuple[bytes, _Fast], ...] = tuple((m.PEEK, m.decode_bytes) for m in SENSORS if hasattr(m, "decode_bytes"))
 _ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
 _MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
-_LAYOUTS = tuple(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
+_FRAMES = Frames(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
 
 
 def decode(value: bytes, source: str = "mqtt") -> list[Report]:
@@ -101,7 +103,7 @@ def _failed(error: Exception) -> list[Report]:
 
 def decode_frame(frame: bytes, device: str = "") -> list[Report]:
     """The reports of a bare LoRaWAN frame."""
-    return read_frame(Uplink(device, frame), _LAYOUTS)
+    return read_frame(Uplink(device, frame), _FRAMES)
 
 
 def decode_tolerant(value: bytes) -> list[Report]:
@@ -162,8 +164,9 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
                 if budget.left <= 0:
                     raise Bad("too_many_items", "", f"more than {ITEMS_MOST} items in one message")
                 uplink = module.unwrap(message)
-                reports = read_frame(uplink, _LAYOUTS)
-                budget.left -= len(uplink.frame) // FRAME_BYTES_PER_ITEM + sum(1 + len(report.events) for report in reports)
+                reports = read_frame(uplink, _FRAMES)
+                each = REFUSED_BYTES_PER_ITEM if reports[0].refusals else FRAME_BYTES_PER_ITEM
+                budget.left -= len(uplink.frame) // each + sum(1 + len(report.events) for report in reports)
                 return reports
         for module in _MESSAGES:
             if module.accepts(message):

@@ -126,12 +126,12 @@ SAMPLES = [
                 "2025-03-01T08:15:02Z",
                 _TIME,
                 [],
-                [Refusal("unsupported_model", "byte 0", "channel 03 67 belongs to another product")],
+                [Refusal("unsupported_model", "byte 7", "channel 05 00 belongs to another product")],
                 name="EM300-TH",
                 frame="128:0367ea0004684f050000",
             )
         ],
-        "temperature and humidity of another product",
+        "an ambience sensor: temperature and humidity as a VS321 sends them, then what no counter has",
     ),
     Sample(
         b"""{"acknowledged": true, "devEUI": "24e124527f418093", "fcnt": 4996, "time": "2026-03-12T06:10:30Z"}""",
