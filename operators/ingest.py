@@ -31,6 +31,8 @@ PAST_S = 35 * DAY
 BAD_CLOCK_IDS_S = 2 * DAY
 """Ids of a device without a usable clock are remembered this long, because a late copy cannot be told by its time."""
 MIN_HORIZON_S = 900
+SPANS = frozenset(("dwell", "flow", "heat", "people"))
+"""Sections that hold over a period: without a time of their own it is the expected interval, as for a window."""
 
 
 class Arrival(msgspec.Struct, gc=False):
@@ -310,12 +312,11 @@ def _times(event: Event, entry: Device, time: int, shift: int) -> tuple[int, int
     if type(event) is LineCount and event.start is not None and event.end is not None:
         return event.start + shift, event.end + shift, True
     start, end = getattr(event, "start", None), getattr(event, "end", None)
+    period = entry.interval_s if getattr(event, "kind", "") == "window" or event.section in SPANS else 0
     if end is None:
-        if getattr(event, "kind", "") == "window" or event.section in ("dwell", "flow"):
-            return time - entry.interval_s, time, False
-        return time, time, False
+        return time - period, time, False
     if start is None:
-        return (end + shift - entry.interval_s if getattr(event, "kind", "") == "window" else end + shift), end + shift, False
+        return end + shift - period, end + shift, True
     return start + shift, end + shift, True
 
 
