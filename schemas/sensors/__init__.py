@@ -5,7 +5,8 @@ A module is found by walking this folder and tried in the order of its `ORDER`. 
 - a message format: `accepts(message)`, `decode_object(message, draft)`, which gives a report or several; with `PEEK` and
   `decode_bytes(value)` a fast reader of the well-formed case beside it, which answers a report, a plain one in short, or None
   when it is not sure;
-- an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`;
+- an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`; with `PEEK`, `SPELLINGS` and `unwrap_bytes(value)`
+  a fast reader beside it, too;
 - a frame format: `LAYOUT`.
 
 `decode` never raises. What is refused says why in `Report.refusals`; nothing that was not reported becomes a zero.
@@ -19,6 +20,7 @@ from types import ModuleType
 import orjson
 
 from schemas.events import Plain, Report
+from schemas.sensors._codec import read_object
 from schemas.sensors._frame import Frames, Uplink, read_frame
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
@@ -46,13 +48,26 @@ SENSORS = _discover()
 """All formats in the order in which they are tried."""
 
 HEAD_BYTES, LIKELY_MOST = 24, 256
-_Fast = Callable[[bytes], Plain | Report | None]
+_Fast = Callable[[bytes], Plain | Report | list[Report] | None]
 _LIKELY: dict[bytes, _Fast] = {}
 """Fast readers by the first bytes of messages that they read: looking for `PEEK` costs half as much as reading."""
-_FAST: tuple[tuple[bytes, _Fast], ...] = tuple((m.PEEK, m.decode_bytes) for m in SENSORS if hasattr(m, "decode_bytes"))
 _ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
 _MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
 _FRAMES = Frames(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
+
+
+def _unwrapping(unwrap_bytes: Callable[[bytes], Uplink | None]) -> _Fast:
+    def fast(value: bytes) -> list[Report] | None:
+        uplink = unwrap_bytes(value)
+        return None if uplink is None else read_frame(uplink, _FRAMES)
+
+    return fast
+
+
+_FAST: tuple[tuple[bytes, _Fast], ...] = (
+    *((m.PEEK, m.decode_bytes) for m in SENSORS if hasattr(m, "decode_bytes")),
+    *((m.PEEK, _unwrapping(m.unwrap_bytes)) for m in SENSORS if hasattr(m, "unwrap_bytes")),
+)
 
 
 def decode(value: bytes, source: str = "mqtt") -> list[Report]:
@@ -74,7 +89,7 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
             if found is None:
                 found = _read_fast(value)
             if found is not None:
-                return found if isinstance(found, Plain) else [found]
+                return [found] if isinstance(found, Report) else found
     except Bad:
         pass  # left to the tolerant reader, which says why
     except Exception as error:
@@ -85,7 +100,7 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
         return _failed(error)
 
 
-def _read_fast(value: bytes) -> Plain | Report | None:
+def _read_fast(value: bytes) -> Plain | Report | list[Report] | None:
     """What the first fast reader that is sure reads; it is asked first for the next message that begins like this one."""
     for peek, fast in _FAST:
         if peek in value:
@@ -164,11 +179,9 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
                 dialect = module.DIALECT
                 if budget.left <= 0:
                     raise Bad("too_many_items", "", f"more than {ITEMS_MOST} items in one message")
-                uplink = module.unwrap(message)
-                reports = read_frame(uplink, _FRAMES)
-                each = REFUSED_BYTES_PER_ITEM if reports[0].refusals else FRAME_BYTES_PER_ITEM
-                budget.left -= len(uplink.frame) // each + sum(1 + len(report.events) for report in reports)
-                return reports
+                if len(message) < len(item):  # a key stands there in two spellings
+                    message |= {name.lower(): item[name] for name in getattr(module, "SPELLINGS", ()) if name in item}
+                return _read_uplink(module.unwrap(message), budget)
         for module in _MESSAGES:
             if module.accepts(message):
                 dialect = module.DIALECT
@@ -177,6 +190,16 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
         return [unknown_object(message)]
     except Bad as bad:
         return [Report(device_of(message), dialect, "", None, [], [bad.refusal])]
+
+
+def _read_uplink(uplink: Uplink, budget: Budget) -> list[Report]:
+    if uplink.decoded is not None:
+        reports = read_object(uplink, uplink.decoded, budget)
+    else:
+        reports = read_frame(uplink, _FRAMES)
+        budget.left -= len(uplink.frame) // (REFUSED_BYTES_PER_ITEM if reports[0].refusals else FRAME_BYTES_PER_ITEM)
+    budget.left -= sum(1 + len(report.events) for report in reports)
+    return reports
 
 
 __all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant", "read"]

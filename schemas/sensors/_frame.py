@@ -13,6 +13,7 @@ Formats: vendor's public decoders (SensorDecoders) and protocol pages; their dec
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -58,7 +59,7 @@ class Layout(msgspec.Struct, frozen=True):
 
 class Uplink(msgspec.Struct, gc=False):
     """A frame with what its envelope says. `time` in epoch seconds, `time_text` as sent, `count` the fCnt. `says`: words in
-    which the envelope may name the model."""
+    which the envelope may name the model. `decoded`: what a codec made of a frame whose bytes are not there."""
 
     device: str
     frame: bytes
@@ -67,6 +68,7 @@ class Uplink(msgspec.Struct, gc=False):
     time_text: str = ""
     name: str | None = None
     says: str = ""
+    decoded: dict[str, Any] | None = None
 
 
 class Frames:
@@ -74,6 +76,7 @@ class Frames:
 
     def __init__(self, layouts: Iterable[Layout]) -> None:
         self.layouts = tuple(layouts)
+        self.models = tuple(layout.models for layout in self.layouts)
         self.table: dict[bytes, tuple[int, Reader, int]] = {}
         """By channel and type: length, reader, and which models have it (bits); only where all models agree on the value."""
         disputed = {_LONG_SERIAL}
@@ -126,16 +129,16 @@ class Frames:
 
     def named(self, words: str) -> int:
         """The models that a text names, as bits."""
-        return _named(words, self.layouts) if words else 0
+        return _named(words, self.models) if words else 0
 
 
 _MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
 
 
 @lru_cache(4096)
-def _named(words: str, layouts: tuple[Layout, ...]) -> int:
+def _named(words: str, models: tuple[tuple[str, ...], ...]) -> int:
     found = {f"VS{number}" for number in _MODEL.findall(words[:256])}
-    return sum(1 << number for number, layout in enumerate(layouts) if found.intersection(layout.models))
+    return sum(1 << number for number, names in enumerate(models) if found.intersection(names))
 
 
 class _Walk:

@@ -71,7 +71,7 @@ def report_of(line: str, section: str = "line_periodic_data", times: str = '"tim
         (b'{"latitude":"44.97780 N","longtitude":"93.26500 W"}', "router_position"),
         (b'{"gps":{"latitude":44.9,"longitude":-93.2,"status":52}}', "router_position"),
         (b'{"devEUI":"24e1","status":"offline","time":"2026-03-12T06:40:13Z"}', "gateway_notice"),
-        (b'{"devEUI":"24e1","line_1_total_in":5}', "no_frame"),
+        (b'{"devEUI":"24e1","co2":500}', "no_frame"),
         (b'{"devEUI":"24e1","data":"***"}', "bad_base64"),
         (b'{"devEUI":"24e1","data":7}', "bad_base64"),
         (b'{"devEUI":"24e1","data":""}', "empty_frame"),
