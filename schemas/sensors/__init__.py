@@ -7,7 +7,8 @@ A module is found by walking this folder and tried in the order of its `ORDER`. 
   when it is not sure;
 - an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`; with `PEEK`, `SPELLINGS` and `unwrap_bytes(value)`
   a fast reader beside it, too;
-- a frame format: `LAYOUT`.
+- a frame format: `LAYOUT`;
+- `reads_text(head)`, `decode_text(value, budget)` when it sends what is no JSON.
 
 `decode` never raises. What is refused says why in `Report.refusals`; nothing that was not reported becomes a zero.
 """
@@ -52,6 +53,7 @@ _Fast = Callable[[bytes], Plain | Report | list[Report] | None]
 _LIKELY: dict[bytes, _Fast] = {}
 """Fast readers by the first bytes of messages that they read: looking for `PEEK` costs half as much as reading."""
 _ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
+_TEXTS = tuple(module for module in SENSORS if hasattr(module, "decode_text"))
 _MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
 _FRAMES = Frames(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
 
@@ -122,11 +124,14 @@ def decode_frame(frame: bytes, device: str = "") -> list[Report]:
     return read_frame(Uplink(device, frame), _FRAMES)
 
 
-def decode_tolerant(value: bytes) -> list[Report]:
-    """`decode` without the fast readers: the oracle they are tested against."""
+def decode_tolerant(value: bytes, *, nameless: bool = False) -> list[Report]:
+    """`decode` without the fast readers: the oracle they are tested against. `nameless`: also what names no device."""
     if len(value) > MAX_BYTES:
         return [refused("oversize", "", f"{len(value)} bytes, {MAX_BYTES} are read")]
     value = bytes(value).removeprefix(b"\xef\xbb\xbf")
+    for module in _TEXTS:
+        if module.reads_text(value[:256].lstrip()):
+            return _named(_decode_text(module, value), nameless)
     reason = text_reason(value)
     if reason is not None:
         return [refused(reason[0], "", reason[1])]
@@ -141,7 +146,24 @@ def decode_tolerant(value: bytes) -> list[Report]:
     if repaired:
         for report in reports:
             report.flags = (*report.flags, "text_repaired")
-    return reports or [refused("empty", "", "an empty array")]
+    return _named(reports, nameless) or [refused("empty", "", "an empty array")]
+
+
+def _named(reports: list[Report], nameless: bool) -> list[Report]:
+    """Reports of which nobody knows the device count nowhere."""
+    if not nameless:
+        for number, report in enumerate(reports):
+            if report.events and not report.device:
+                reports[number] = refused("no_device", "", "the message does not say whose it is", dialect=report.dialect)
+    return reports
+
+
+def _decode_text(module: ModuleType, value: bytes) -> list[Report]:
+    try:
+        reports: list[Report] = module.decode_text(value, Budget())
+        return reports
+    except Bad as bad:
+        return [Report("", module.DIALECT, "", None, [], [bad.refusal])]
 
 
 def _parse(value: bytes) -> tuple[object, bool]:

@@ -13,29 +13,17 @@ def text_reason(value: bytes) -> tuple[str, str] | None:
         return "empty", ""
     if head[:2] in (b"$G", b"!A"):
         return "nmea", "position of a router"
-    if head[:9].lower() == b"starttime":
-        return "camera_csv", "counts of a network camera"
     return None
 
 
 def unknown_object(message: Object) -> Report:
     """A refusal that says what the message is, as far as its keys tell."""
-    device = fold(message.get("device_info"))
-    if "trigger_data" in message or "device_model" in device or "trigger_data" in device:
-        return refused(
-            "not_a_people_counter",
-            "device_info",
-            brief(device.get("device_model", "")),
-            device=_device(device.get("device_sn")),
-        )
     if message.keys() == {"oversize", "head"}:  # what the bridge leaves of a message that is too large
         return refused(
             "oversize", "", f"{brief(fold(message['oversize']).get('size', '?'))} bytes, the bridge kept the first 4 kB"
         )
     if _position(message) or _position(fold(message.get("data"))) or _position(fold(message.get("gps"))):
         return refused("router_position")
-    if {"query", "body"} <= message.keys() or {"query", "body_json"} <= message.keys():
-        return refused("camera_answer", "query", "answer of a network camera")
     return refused("unknown_message", "", ", ".join(sorted(key[:24] for key in message)[:12]))
 
 
