@@ -37,7 +37,7 @@ class RegistryError(Exception):
         self.mistakes = mistakes
 
 
-_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "devices")
+_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "devices", "demographics")
 _DEVICE_KEYS = ("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones")
 
 
@@ -65,6 +65,7 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
         hours=hours,
         exceptions=_exceptions(file, table, hours),
         devices=_devices(file, table, zone),
+        demographics=file.get(table, "demographics", bool, (), False),
     )
 
 

@@ -188,4 +188,32 @@ class QueueAdvice(Table):
     said_ms = Column(U64, "Log time when it was said, epoch ms")
 
 
-__all__ = ["QueueAdvice", "QueueBuckets", "QueueMinutes", "ZoneBuckets", "ZoneMinutes"]
+class PeopleHours(Table):
+    name = "people_hours"
+    comment = (
+        "People by class per line (coming in) or zone (stays) and hour, where the registry allows it. Written once, when the"
+        " hour is over. NULL: hidden, because a class of this kind had fewer than ten people."
+    )
+    key = ("device", "section", "part", "start", "kind", "class_name")
+    version = "said_ms"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 1826
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    section = Column(NAME, "line or zone")
+    part = Column(U16, "Number of the line or zone")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    local_start = Column(
+        "DateTime64(0, 'UTC')", "Start in the store's civil time (read it as a wall clock, it carries no zone)"
+    )
+    utc_offset_s = Column("Int32", "Civil time minus UTC at the start, seconds")
+    kind = Column(NAME, "class, gender, age; group: groups, not people")
+    class_name = Column(NAME, "Class as the device names it; child, staff, other where it follows from counts")
+    people = Column(MAYBE, "People, rounded to five; NULL: hidden")
+    said_ms = Column(U64, "Log time when it was written, epoch ms")
+
+
+__all__ = ["PeopleHours", "QueueAdvice", "QueueBuckets", "QueueMinutes", "ZoneBuckets", "ZoneMinutes"]

@@ -84,7 +84,8 @@ class Device(msgspec.Struct, frozen=True):
 class Site(msgspec.Struct, frozen=True):
     """One store. `hours`: per weekday ("mon".."sun") a list of (open, close) minutes of the civil day; close may exceed 1440
     (past midnight). `exceptions`: ISO date -> the list for that day (empty: closed). `reset_minute`: minute of the civil day at
-    which the store is known to be empty. None for `hours` means open all the time.
+    which the store is known to be empty. None for `hours` means open all the time. `demographics`: people by class may be kept
+    (docs/architecture.md, "Safety").
     """
 
     id: str
@@ -97,6 +98,7 @@ class Site(msgspec.Struct, frozen=True):
     hours: Mapping[str, tuple[tuple[int, int], ...]] | None = None
     exceptions: Mapping[str, tuple[tuple[int, int], ...]] = {}
     devices: Mapping[str, Device] = {}
+    demographics: bool = False
 
     def entry(self, device: str) -> Device:
         """The device of that id; one that nobody declared has the defaults."""
