@@ -151,3 +151,38 @@ class HeatCells(Table):
     resolution_s = Column(U32, "Longest window that contributed, seconds")
     open_s = Column(U16, "Seconds of the hour in which the store was open")
     complete, revision, known_at_ms = _known().values()
+
+
+class DeviceHours(Table):
+    name = "device_hours"
+    comment = "Health of each device by hour of the store's clock, silent hours included. NULL: the device does not say."
+    revised = True
+    key = ("site", "device", "start")
+    version = "complete"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 396
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    device_name = Column(TEXT, "Device for people to read")
+    messages = Column(COUNT, "Messages that arrived in the hour and said something new")
+    expected_s = Column(U16, "Seconds of the hour in which it should have reported: from its first message on")
+    covered_s = Column(MAYBE, "Of these covered by reports that came within the horizon; NULL: it reports no periods")
+    missed = Column(MAYBE, "Reports that are missing, by its expected interval; NULL while the hour runs")
+    last_seen_ms = Column("Nullable(Int64)", "Arrival of its newest message in the hour, epoch ms")
+    skew_low_s = Column("Nullable(Int32)", "Smallest arrival minus device time, seconds: below 0 its clock is ahead")
+    skew_high_s = Column("Nullable(Int32)", "Largest arrival minus device time, seconds")
+    reboots = Column(MAYBE, "Restarts, told by a running time that began again")
+    firmware = Column(TEXT, "Firmware as it says, empty when it does not")
+    battery_pct = Column(REAL, "Lowest battery level, per cent")
+    temperature_C = Column(REAL, "Highest temperature that it told of itself or its surroundings, degrees Celsius")
+    pitch_deg = Column(REAL, "Newest tilt forward, degrees")
+    roll_deg = Column(REAL, "Newest tilt sideways, degrees")
+    rssi_dBm = Column(REAL, "Average strength of the radio link, dBm")
+    snr_dB = Column(REAL, "Average signal to noise of the radio link, dB")
+    occluded = Column("Nullable(UInt8)", "1 when something was in front of a lens in the hour")
+    said = Column(TEXT, "JSON of the newest value of everything that it told of itself in the hour; empty when nothing")
+    complete, revision, known_at_ms = _known().values()
