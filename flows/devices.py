@@ -16,8 +16,8 @@ from operators.ingest import horizon_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.spread import MINUTE
 from operators.traffic import GRACE_S
-from schemas.floor_rows import DeviceHours
 from schemas.rows import GENERATION
+from schemas.rows_floor import DeviceHours
 from schemas.sites import Site
 
 SCHEMA = 1

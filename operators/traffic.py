@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from operators.calendar import bucket, local_start, utc_offset
-from operators.ingest import Accepted
+from operators.ingest import Accepted, values_of
 from operators.memory import Values
 from operators.spread import MINUTE, spread
 from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
@@ -71,6 +71,21 @@ class Placed(NamedTuple):
     entrance: bool
     swap: bool
     source: str
+
+
+def counted(a: Accepted, event: LineCount, swap: bool) -> list[tuple[int, int, Values]]:
+    """(minute, covered seconds, values) that an accepted count adds. `swap`: the line is mounted the other way round.
+
+    A correction adds new minus old; a superseded report adds knowledge only.
+    """
+    new = swapped(values_of(event)) if swap else values_of(event)
+    fresh = spread(a.start, a.end, new)
+    if a.verdict == "new":
+        return fresh
+    if a.before is None:
+        return [(m, 0, NOTHING) for m, _, _ in fresh]
+    old = spread(a.start, a.end, swapped(a.before) if swap else a.before)
+    return [(m, 0, difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
 
 
 class Traffic:
@@ -274,22 +289,9 @@ class Traffic:
         if a.verdict == "earlier":
             repairs.add(a.start)
             return
-        e = event
-        new: Values = (e.people_in, e.people_out, e.child_in, e.child_out, e.staff_in, e.staff_out, e.group_in, e.group_out)
-        if swap:
-            new = swapped(new)
-        parts = spread(a.start, a.end, new) if a.verdict == "new" else self._corrected(a, new, swap)
         at = Told(device, event.line, a.end - a.start, a.arrival)
-        for minute, seconds, values in parts:
+        for minute, seconds, values in counted(a, event, swap):
             self._touch(at, series, entrance, minute, seconds, values, now, changes, repairs)
-
-    def _corrected(self, a: Accepted, new: Values, swap: bool) -> list[tuple[int, int, Values]]:
-        """What a correction adds to each minute: new minus old; a superseded report adds knowledge only."""
-        fresh = spread(a.start, a.end, new)
-        if a.before is None:
-            return [(m, 0, NOTHING) for m, _, _ in fresh]
-        old = spread(a.start, a.end, swapped(a.before) if swap else a.before)
-        return [(m, 0, difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
 
     def _touch(
         self,
