@@ -13,6 +13,7 @@ import msgspec
 from operators.cells import Written
 from operators.heat import HeatKeeper, HeatState, grid, size_of
 from operators.ingest import horizon_of
+from operators.journeys import MOST_STAY_S
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.place_names import place_name, zone_place
 from operators.traffic import GRACE_S
@@ -133,4 +134,5 @@ FLOW = Flow(
     tables=(HeatZones, HeatCells),
     build=_build,
     sections=("heat", "stay", "zone"),
+    around_s=MOST_STAY_S,
 )

@@ -20,6 +20,7 @@ from operators.journeys import (
     BOUNCED,
     DWELL_S,
     ENDED,
+    MOST_STAY_S,
     OTHER,
     PEOPLE,
     SECONDS,
@@ -160,7 +161,6 @@ class PathsFlow:
         return any(cells.unsent for cells in self._cells())
 
     def flush(self, now: int, force: bool, out: Output) -> None:
-        self.keeper.advance(now)  # repair has no timers; in a lane they have all fired
         flows, places, paths, days = self._cells()
         for cells, table, row in (
             (flows, "path_flows", self._flow_row),
@@ -171,9 +171,10 @@ class PathsFlow:
                 written = cells.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)
                 out.rows.setdefault(table, []).extend([row(w) for w in written])
         if days.turn(now, force):
+            held = dict(days.held)  # what is written for the last time is forgotten by it
             of_days = {(w.start, w.key[0]): w for w in days.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)}
             for (start, device), w in of_days.items():
-                out.rows.setdefault("path_outlook", []).extend(self._outlook_rows(device, days.held[start], w))
+                out.rows.setdefault("path_outlook", []).extend(self._outlook_rows(device, held[start], w))
 
     def _known(self, w: Written) -> Known:
         return (w.complete, self.base + w.cell.n, w.cell.known)
@@ -308,4 +309,5 @@ FLOW = Flow(
     tables=(PathFlows, PathPlaces, PathVisits, PathOutlook, PathEstimates),
     build=_build,
     sections=("stay", "flow"),
+    around_s=2 * MOST_STAY_S,
 )
