@@ -13,11 +13,12 @@ import msgspec
 from operators.cells import Written
 from operators.heat import HeatKeeper, HeatState, grid, size_of
 from operators.ingest import horizon_of
+from operators.journeys import MOST_STAY_S
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.place_names import place_name, zone_place
 from operators.traffic import GRACE_S
-from schemas.floor_rows import HeatCells, HeatZones
 from schemas.rows import GENERATION
+from schemas.rows_floor import HeatCells, HeatZones
 from schemas.sites import Site
 
 SCHEMA = 1
@@ -132,4 +133,6 @@ FLOW = Flow(
     after=("ingest",),
     tables=(HeatZones, HeatCells),
     build=_build,
+    sections=("heat", "stay", "zone"),
+    around_s=MOST_STAY_S,
 )

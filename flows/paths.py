@@ -14,12 +14,13 @@ from flows.traffic import TrafficFlow
 from operators.calendar import bucket
 from operators.cells import Cell, Cells, Key, Written
 from operators.counted_flows import Margin, estimate, line_margin, zone_visits
-from operators.ingest import Accepted
+from operators.ingest import Accepted, horizon_of
 from operators.journeys import (
     BEGAN,
     BOUNCED,
     DWELL_S,
     ENDED,
+    MOST_STAY_S,
     OTHER,
     PEOPLE,
     SECONDS,
@@ -33,8 +34,8 @@ from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.paths import ENTRY, chain, order_of, outlook, transitions
 from operators.place_names import checkouts, place_name, zone_place
 from schemas.events import DwellSummary, Stay, ZoneCount
-from schemas.floor_rows import PathFlows, PathOutlook, PathPlaces, PathVisits
 from schemas.rows import GENERATION
+from schemas.rows_floor import PathEstimates, PathFlows, PathOutlook, PathPlaces, PathVisits
 from schemas.sites import Site
 
 SCHEMA = 1
@@ -56,10 +57,10 @@ class _Saved(msgspec.Struct, array_like=True):
 class PathsFlow:
     """Journeys and estimates of one store."""
 
-    def __init__(self, site: Site, state: bytes | None, traffic: TrafficFlow, context: Context) -> None:
-        self.site, self.traffic = site, traffic.traffic
+    def __init__(self, site: Site, state: bytes | None, traffic: TrafficFlow | None, context: Context) -> None:
+        self.site, self.traffic = site, traffic.traffic if traffic is not None else None
         self.base = context.generation * GENERATION
-        self.horizon, self.close_after = self.traffic.horizon, self.traffic.close_after
+        self.horizon = context.horizon if context.horizon is not None else horizon_of(site)
         self.saved = msgspec.msgpack.decode(state, type=_Saved) if state else _Saved(SCHEMA, Journeys())
         self.keeper = JourneyKeeper(site, self.horizon, self.saved.journeys)
 
@@ -68,7 +69,7 @@ class PathsFlow:
             self.keeper.take(a, m.now, m.repairs)
             if type(a.event) in (Stay, ZoneCount, DwellSummary):
                 self._zone(a, m.now)
-        if self.saved.next_hour == FOREVER and m.accepted:
+        if self.saved.next_hour == FOREVER and m.accepted and self.traffic is not None:
             self.saved.next_hour = bucket(self.site.zone, m.now - self.horizon, "1h")[0]
 
     def _zone(self, a: Accepted, now: int) -> None:
@@ -106,11 +107,12 @@ class PathsFlow:
         if hour < FOREVER:
             end = bucket(self.site.zone, hour, "1h")[1]
             if end + self.horizon <= m.now:
-                m.out.rows.setdefault("path_flows", []).extend(self._estimated(hour, end))
+                m.out.rows.setdefault("path_estimates", []).extend(self._estimated(hour, end, m.now_ms))
                 self.saved.zones.pop(hour, None)
                 self.saved.next_hour = end
 
     def _margins(self, hour: int) -> Iterator[Margin]:
+        assert self.traffic is not None
         self.traffic.propagate()
         for device, lines in self.traffic.state.lines.items():
             for line, series in lines.items():
@@ -125,21 +127,29 @@ class PathsFlow:
             if zone and (left or came):
                 yield Margin(zone_place(device, zone), left, came, False, int(held[REPORTS]), int(held[NEWEST]))
 
-    def _estimated(self, hour: int, end: int) -> list[Row]:
+    def _estimated(self, hour: int, end: int, now_ms: int) -> list[Row]:
         found = estimate(self.site, list(self._margins(hour)))
         if found is None:
             return []
-        known = (1, self.base + found.n, found.known)
         return [
-            self._flow("estimate", hour, end, f.origin, f.destination, (f.people, f.low, f.high, found.unbalanced), known)
+            (
+                self.site.id,
+                hour,
+                end,
+                f.origin,
+                f.destination,
+                *self._names(f.origin, f.destination),
+                f.people,
+                f.low,
+                f.high,
+                found.unbalanced,
+                now_ms,
+            )
             for f in found.flows
         ]
 
-    def _flow(
-        self, source: str, start: int, end: int, origin: str, destination: str, people: tuple[float | None, ...], known: Known
-    ) -> Row:
-        names = place_name(self.site, origin), place_name(self.site, destination)
-        return (self.site.id, source, start, end, origin, destination, *names, *people, *known)
+    def _names(self, *places: str) -> tuple[str, ...]:
+        return tuple(place_name(self.site, place) for place in places)
 
     # -- out -----------------------------------------------------------------------------------------------------------------
 
@@ -161,16 +171,18 @@ class PathsFlow:
                 written = cells.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)
                 out.rows.setdefault(table, []).extend([row(w) for w in written])
         if days.turn(now, force):
+            held = dict(days.held)  # what is written for the last time is forgotten by it
             of_days = {(w.start, w.key[0]): w for w in days.due(self.site.zone, now, self.keeper.quiet, self.keeper.kept)}
             for (start, device), w in of_days.items():
-                out.rows.setdefault("path_outlook", []).extend(self._outlook_rows(device, days.held[start], w))
+                out.rows.setdefault("path_outlook", []).extend(self._outlook_rows(device, held[start], w))
 
     def _known(self, w: Written) -> Known:
         return (w.complete, self.base + w.cell.n, w.cell.known)
 
     def _flow_row(self, w: Written) -> Row:
         source, _, origin, destination = w.key
-        return self._flow(source, w.start, w.end, origin, destination, (w.cell.sums[PEOPLE], None, None, None), self._known(w))
+        ends = (origin, destination, *self._names(origin, destination))
+        return (self.site.id, source, w.start, w.end, *ends, int(w.cell.sums[PEOPLE]), *self._known(w))
 
     def _place_row(self, w: Written) -> Row:
         sums, place = w.cell.sums, w.key[1]
@@ -218,7 +230,7 @@ class PathsFlow:
 
 
 def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
-    return PathsFlow(site, state, cast(TrafficFlow, upstream["traffic"]), context)
+    return PathsFlow(site, state, cast(TrafficFlow | None, upstream.get("traffic")), context)
 
 
 def _stay(at: str, zone: int, person: int, seconds: int, begin: str) -> tuple[str, bytes]:
@@ -257,41 +269,45 @@ SAMPLE = [
 
 EXPECTED: dict[str, list[dict[str, object]]] = {
     # Door and zones left and reached by 3, 2 and 1: of 6 people in all, r + c - 6 at least and the smaller of r and c at most.
-    "path_flows": [
-        {"source": "estimate", "origin_name": "Door", "destination_name": "Door", "low": 0.0, "high": 3.0, "revision": 8},
+    "path_estimates": [
+        {"origin_name": "Door", "destination_name": "Door", "low": 0.0, "high": 3.0, "start": "2026-07-31T10:00:00Z"},
         {"origin_name": "Door", "destination_name": "Zone 1", "low": 0.0, "high": 2.0, "unbalanced": 0.0},
-        {"origin_name": "Door", "destination_name": "Zone 2", "low": 0.0, "high": 1.0},
+        {"origin_name": "Door", "destination_name": "Shelf", "low": 0.0, "high": 1.0},
         {"origin_name": "Zone 1", "destination_name": "Door", "low": 0.0, "high": 2.0},
-        {"origin_name": "Zone 1", "destination_name": "Zone 2", "low": 0.0, "high": 1.0},
-        {"origin_name": "Zone 2", "destination_name": "Door", "low": 0.0, "high": 1.0},
-        {"origin_name": "Zone 2", "destination_name": "Zone 1", "low": 0.0, "high": 1.0},
+        {"origin_name": "Zone 1", "destination_name": "Shelf", "low": 0.0, "high": 1.0},
+        {"origin_name": "Shelf", "destination_name": "Door", "low": 0.0, "high": 1.0},
+        {"origin_name": "Shelf", "destination_name": "Zone 1", "low": 0.0, "high": 1.0},
+    ],
+    "path_flows": [
         {"source": "matrix", "origin": "edge:6537f28778010000:A", "destination": "edge:6537f28778010000:B", "people": 4},
         {"source": "matrix", "origin": "edge:6537f28778010000:B", "destination": "edge:6537f28778010000:A", "people": 3},
-        {"source": "stays", "origin": "entry", "destination_name": "Zone 1", "people": 2, "low": None, "revision": 2},
+        {"source": "stays", "origin": "entry", "destination_name": "Zone 1", "people": 2, "revision": 2},
         {"source": "stays", "origin_name": "Zone 1", "destination": "exit", "people": 1},
-        {"source": "stays", "origin_name": "Zone 1", "destination_name": "Zone 2", "people": 1},
-        {"source": "stays", "origin_name": "Zone 2", "destination": "exit", "people": 1},
+        {"source": "stays", "origin_name": "Zone 1", "destination_name": "Shelf", "people": 1},
+        {"source": "stays", "origin_name": "Shelf", "destination": "exit", "people": 1},
     ],
     "path_places": [
         {"place_name": "Zone 1", "stays": 2, "bounced": 0, "dwell_s": 80.0, "began": 2, "ended": 1, "revision": 5},
-        {"place_name": "Zone 2", "stays": 1, "bounced": 1, "dwell_s": 5.0, "began": 0, "ended": 1, "revision": 2},
+        {"place_name": "Shelf", "stays": 1, "bounced": 1, "dwell_s": 5.0, "began": 0, "ended": 1, "revision": 2},
     ],
     "path_visits": [
         {"path_names": "Zone 1", "places": 1, "visits": 1, "seconds": 30.0, "served": 0},
-        {"path_names": "Zone 1 > Zone 2", "places": 2, "visits": 1, "seconds": 60.0, "served": 0},
+        {"path_names": "Zone 1 > Shelf", "places": 2, "visits": 1, "seconds": 60.0, "served": 0},
     ],
     # 2 + 1/2 of 3 smoothed people go to zone 1 first; half of those there go on; a quarter comes back from zone 2.
     # Visits: v1 = 5/6 + v2/4, v2 = 1/6 + v1/2.
     "path_outlook": [
         {"place": "entry", "visits": 2, "to_checkout": None, "chain_order": 1, "revision": 3},
         {"place_name": "Zone 1", "entropy_bits": 1.0, "visits": 2},
-        {"place_name": "Zone 2", "visits": 2, "to_checkout": None},
+        {"place_name": "Shelf", "visits": 2, "to_checkout": None},
     ],
 }
 FLOW = Flow(
     name="paths",
     summary="who went from where to where by hour; common paths, bounce, way to the checkout; estimates where only counts are",
     after=("traffic",),
-    tables=(PathFlows, PathPlaces, PathVisits, PathOutlook),
+    tables=(PathFlows, PathPlaces, PathVisits, PathOutlook, PathEstimates),
     build=_build,
+    sections=("stay", "flow"),
+    around_s=2 * MOST_STAY_S,
 )

@@ -12,7 +12,7 @@ import msgspec
 
 from operators.calendar import bucket
 from operators.cells import Cells, daily, hourly
-from operators.ingest import Accepted
+from operators.ingest import Accepted, horizon_of
 from operators.moment import FOREVER
 from operators.paths import BOUNCE_S, ENTRY, EXIT, GAP_S, Path, Stayed, path_of, visits
 from operators.place_names import checkouts, edge_place, zone_place
@@ -64,12 +64,13 @@ class Journeys(msgspec.Struct, array_like=True):
 
 
 class JourneyKeeper:
-    """The operator. `horizon`: seconds within which late reports still count."""
+    """The operator. `horizon`: seconds within which late reports still count (endless where a day is computed again)."""
 
     def __init__(self, site: Site, horizon: int, state: Journeys) -> None:
-        self.site, self.horizon, self.state = site, horizon, state
-        self.quiet = max(GAP_S, horizon)
-        self.kept = KEPT_S + self.quiet
+        self.site, self.state = site, state
+        self.quiet = max(GAP_S, horizon_of(site))
+        self.late_after = max(horizon, self.quiet + LINGER_S)
+        self.kept = max(horizon, KEPT_S + self.quiet)
 
     def take(self, a: Accepted, now: int, repairs: set[int]) -> None:
         """Take a stay or a flow matrix; `repairs` collects moments that came too late."""
@@ -77,7 +78,7 @@ class JourneyKeeper:
         if a.verdict == "earlier":
             return
         if type(event) is Stay and not event.staff and a.end - a.start <= MOST_STAY_S:
-            if a.end + self.quiet + LINGER_S <= now:
+            if a.end + self.late_after <= now:
                 repairs.add(a.start)
                 return
             stay = Stayed(a.start, a.end, zone_place(device, event.zone), event.dwell_s, a.arrival)
@@ -112,6 +113,8 @@ class JourneyKeeper:
 
     def advance(self, now: int) -> None:
         """Count the visits that are over, forget the tracks that are long gone."""
+        if now < self.state.due:
+            return
         due = FOREVER
         for key, track in sorted(self.state.tracks.items()):
             last = max(s.end for s in track.stays) + self.quiet

@@ -3,7 +3,8 @@
 from operators.paths import ENTRY, EXIT
 from schemas.sites import Role, Site
 
-CHECKOUT: frozenset[Role] = frozenset({"checkout"})
+CHECKOUT: frozenset[Role] = frozenset({"checkout", "service"})
+"""Roles of zones at which people pay, or wait for it."""
 
 
 def zone_place(device: str, number: int) -> str:
@@ -38,7 +39,7 @@ def place_name(site: Site, place: str) -> str:
 
 
 def checkouts(site: Site, places: frozenset[str]) -> frozenset[str]:
-    """Those of the places that are zones with the role checkout."""
+    """Those of the places that are zones with the role checkout or service."""
     found = set()
     for place in places:
         kind, _, rest = place.partition(":")

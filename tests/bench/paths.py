@@ -158,7 +158,7 @@ def measured(out: Any) -> dict[str, Counter[Any]]:
     found: dict[str, Counter[Any]] = {"flows": Counter(), "paths": Counter(), "stays": Counter()}
     for r in newest(out, "path_flows"):
         if r["source"] == "stays":
-            found["flows"][r["start"] // HOUR, number(r["origin"]), number(r["destination"])] += int(r["people"])
+            found["flows"][r["start"] // HOUR, number(r["origin"]), number(r["destination"])] += r["people"]
     for r in newest(out, "path_visits"):
         found["paths"][r["start"] // HOUR, tuple(number(p) for p in r["path"].split(" > "))] += r["visits"]
     for r in newest(out, "path_places"):
@@ -193,7 +193,7 @@ def doors_alone(scene: Scene) -> tuple[float, float]:
 def estimate_error(out: Any, truth: dict[int, Counter[tuple[str, str]]]) -> tuple[float, float, float]:
     """Share of the people in a wrong cell over all hours, by hour and summed over them; share of true cells within their
     bounds."""
-    rows = [r for r in newest(out, "path_flows") if r["source"] == "estimate"]
+    rows = newest(out, "path_estimates")
     wrong = people = within = 0.0
     day_made, day_true = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for r in rows:

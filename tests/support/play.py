@@ -11,7 +11,7 @@ from operators.memory import place_of
 from operators.moment import Context, Output
 from schemas.events import Plain
 from schemas.forms import whole_rows
-from schemas.rows import TABLES
+from schemas.rows import TABLES, Table
 from schemas.sensors import read
 from schemas.sites import Site
 
@@ -48,6 +48,10 @@ def newest(out: Output, table: str) -> list[Row]:
         named = dict(zip(shape.columns, row, strict=True))
         key = tuple(named[k] for k in shape.key)
         before = found.get(key)
-        if before is None or (named["revision"], named["complete"]) >= (before["revision"], before["complete"]):
+        if before is None or _rank(shape, named) >= _rank(shape, before):
             found[key] = named
     return [found[key] for key in sorted(found)]
+
+
+def _rank(shape: type[Table], row: Row) -> tuple[Any, ...]:
+    return (row.get("revision", 0), row[shape.version] if shape.version else 0)

@@ -108,7 +108,6 @@ def test_a_day_of_people_equals_counting_them_one_by_one(seed: int) -> None:
     for what, counts in wanted.items():
         assert +found[what] == +counts, f"seed {seed}: {what}"
     estimated = Counter[str]()
-    for r in newest(out, "path_flows"):
-        if r["source"] == "estimate":
-            estimated[r["origin_name"]] += r["people"]
+    for r in newest(out, "path_estimates"):
+        estimated[r["origin_name"]] += r["people"]
     assert 0.9 * 200 < estimated["North"] + estimated["South"] < 1.1 * 200

@@ -1,7 +1,7 @@
 """Tables of the store's floor: paths, heat, health of devices by the hour. Shapes and rules as in schemas/rows.py, which
 loads them."""
 
-from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U8, U16, U32, Column, Table, _known
+from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U8, U16, U32, U64, Column, Table, _known
 
 REAL = "Nullable(Float64)"
 
@@ -16,18 +16,40 @@ class PathFlows(Table):
     partition = "toYYYYMM(start)"
 
     site = Column(NAME, "Store")
-    source = Column(NAME, "matrix: counted by the device; stays: from stays of one track; estimate: modelled from counts alone")
+    source = Column(NAME, "matrix: counted by the device from edge to edge; stays: from stays of one device and track")
     start = Column(TIME, "Start of the hour, UTC")
     end = Column(TIME, "End of the hour, UTC")
-    origin = Column(NAME, "Place they came from: entry, zone:DEVICE:N, line:DEVICE:N (came in there), edge:DEVICE:X")
-    destination = Column(NAME, "Place they went to: exit, zone:DEVICE:N, line:DEVICE:N (left there), edge:DEVICE:X")
+    origin = Column(NAME, "Place they came from: entry, zone:DEVICE:N, edge:DEVICE:X")
+    destination = Column(NAME, "Place they went to: exit, zone:DEVICE:N, edge:DEVICE:X")
     origin_name = Column(TEXT, "Origin for people to read")
     destination_name = Column(TEXT, "Destination for people to read")
-    people = Column(F64, "People; whole numbers unless estimated")
-    low = Column(REAL, "Estimate: fewer are impossible with these counts; NULL where counted")
-    high = Column(REAL, "Estimate: more are impossible with these counts; NULL where counted")
-    unbalanced = Column(REAL, "Estimate: difference of people that left and came to places, as a share; NULL where counted")
+    people = Column(COUNT, "People")
     complete, revision, known_at_ms = _known().values()
+
+
+class PathEstimates(Table):
+    name = "path_estimates"
+    comment = (
+        "People from place to place by hour where only lines and zones are counted: a model (iterative proportional"
+        " fitting), said once per hour and never rewritten."
+    )
+    key = ("site", "start", "origin", "destination")
+    version = "position"
+    time = "start"
+    partition = "toYYYYMM(start)"
+
+    site = Column(NAME, "Store")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    origin = Column(NAME, "Place they came from: line:DEVICE:N (came in there, for an entrance), zone:DEVICE:N")
+    destination = Column(NAME, "Place they went to: line:DEVICE:N (left there, for an entrance), zone:DEVICE:N")
+    origin_name = Column(TEXT, "Origin for people to read")
+    destination_name = Column(TEXT, "Destination for people to read")
+    people = Column(F64, "Estimate; docs/analysts.md says how far off such estimates were where the truth is known")
+    low = Column(F64, "Fewer are impossible with these counts")
+    high = Column(F64, "More are impossible with these counts")
+    unbalanced = Column(F64, "People that left places against people that came to them: difference by their mean")
+    position = Column(U64, "Log time when it was said, epoch ms")
 
 
 class PathPlaces(Table):
@@ -70,7 +92,7 @@ class PathVisits(Table):
     places = Column(U8, "Number of places of the path")
     visits = Column(COUNT, "Visits that took it")
     seconds = Column(F64, "Seconds of these visits together, from the first stay's start to the last one's end")
-    served = Column(COUNT, "Of these came to a zone with the role checkout")
+    served = Column(COUNT, "Of these came to a zone with the role checkout or service")
     complete, revision, known_at_ms = _known().values()
 
 
@@ -150,4 +172,39 @@ class HeatCells(Table):
     share = Column(REAL, "Of the heat of all cells of this map in the hour; NULL when all are 0")
     resolution_s = Column(U32, "Longest window that contributed, seconds")
     open_s = Column(U16, "Seconds of the hour in which the store was open")
+    complete, revision, known_at_ms = _known().values()
+
+
+class DeviceHours(Table):
+    name = "device_hours"
+    comment = "Health of each device by hour of the store's clock, silent hours included. NULL: the device does not say."
+    revised = True
+    key = ("site", "device", "start")
+    version = "complete"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 396
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    device_name = Column(TEXT, "Device for people to read")
+    messages = Column(COUNT, "Messages that arrived in the hour and said something new")
+    expected_s = Column(U16, "Seconds of the hour in which it should have reported: from its first message on")
+    covered_s = Column(MAYBE, "Of these covered by reports that came within the horizon; NULL: it reports no periods")
+    missed = Column(MAYBE, "Reports that are missing, by its expected interval; NULL while the hour runs")
+    last_seen_ms = Column("Nullable(Int64)", "Arrival of its newest message in the hour, epoch ms")
+    skew_low_s = Column("Nullable(Int32)", "Smallest arrival minus device time, seconds: below 0 its clock is ahead")
+    skew_high_s = Column("Nullable(Int32)", "Largest arrival minus device time, seconds")
+    reboots = Column(MAYBE, "Restarts, told by a running time that began again")
+    firmware = Column(TEXT, "Firmware as it says, empty when it does not")
+    battery_pct = Column(REAL, "Lowest battery level, per cent")
+    temperature_C = Column(REAL, "Highest temperature that it told of itself or its surroundings, degrees Celsius")
+    pitch_deg = Column(REAL, "Newest tilt forward, degrees")
+    roll_deg = Column(REAL, "Newest tilt sideways, degrees")
+    rssi_dBm = Column(REAL, "Average strength of the radio link, dBm")
+    snr_dB = Column(REAL, "Average signal to noise of the radio link, dB")
+    occluded = Column("Nullable(UInt8)", "1 when something was in front of a lens in the hour")
+    said = Column(TEXT, "JSON of the newest value of everything that it told of itself in the hour; empty when nothing")
     complete, revision, known_at_ms = _known().values()
