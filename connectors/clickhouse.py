@@ -46,6 +46,11 @@ INSERT_SETTINGS = {
     "distributed_foreground_insert": 1,  # the same through a Distributed table: not before the shards have them
     "max_partitions_per_insert_block": 1000,  # a replay of years is cut by months
 }
+CLUSTER_SETTINGS = {
+    "distributed_foreground_insert": 1,  # also for what is no insert of rows: INSERT SELECT
+    "load_balancing": "in_order",  # what was written is read from the same replica
+    "optimize_skip_unused_shards": 1,  # a question about one store goes to its shard
+}
 COMPRESSIONS = ("auto", "off", "lz4", "zstd")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -77,7 +82,7 @@ class Wire(NamedTuple):
     """How to talk to a store beyond its URLs. `ca`, `certificate`, `key`: PEM files, for https.
 
     `compression`: lz4 or zstd for rows and answers, off, or auto (off on loopback, else lz4). `quorum`: replicas that must have
-    the rows before an insert is answered; 0: the one that took them.
+    the rows before an insert is answered; 0: the one that took them. `cluster`: tables are spread over shards.
     """
 
     compression: str = "auto"
@@ -85,6 +90,7 @@ class Wire(NamedTuple):
     certificate: str = ""
     key: str = ""
     quorum: int = 0
+    cluster: bool = False
 
 
 def hosts(urls: str) -> list[SplitResult]:
@@ -312,6 +318,7 @@ def _place(place: SplitResult, user: str, password: str, wire: Wire) -> dict[str
         "username": unquote(place.username or user),
         "password": unquote(place.password or password),
         "compress": False if compression == "off" else compression,
+        **({"settings": CLUSTER_SETTINGS} if wire.cluster else {}),
     }
     if place.scheme == "https":
         _check_files(wire)

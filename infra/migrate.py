@@ -1,7 +1,8 @@
-"""Brings the store to this program's layout: database, tables, missing columns, retention, views. Again changes nothing.
+"""Brings the store to this program's layout: database, tables, keys, columns, codecs, retention, views. Again changes nothing.
 
-What is to do is told from what is there, each statement may run twice, and the layout is noted last: a run that ended
-halfway is finished by the next.
+What is to do is told from what is there (`infra/changes.py`), each statement may run twice, and the layout is noted last: a run
+that ended halfway is finished by the next. In a cluster every statement runs on all servers, and what one server lacks is
+missing.
 """
 
 import hashlib
@@ -11,17 +12,25 @@ from dataclasses import replace
 from connectors.clickhouse import Store
 from flows import discovered
 from infra import ddl
+from infra.changes import changes
 from infra.errors import Problem
+from infra.inventory import Inventory
+from infra.lanes import Board
 from infra.settings import Settings
 from infra.stores import open_store, program_version
-from schemas.rows import TABLES, Table
+from schemas.rows import TABLES, Lanes
 
 
-def layout(keep: dict[str, int | None]) -> str:
+def cluster_of(settings: Settings) -> ddl.Cluster | None:
+    """The cluster that holds the tables; None: one server."""
+    return ddl.Cluster(settings.store_cluster, settings.store_database) if settings.store_cluster else None
+
+
+def layout(keep: dict[str, ddl.Keep], cluster: ddl.Cluster | None = None) -> str:
     """Hash of everything that migrate would make."""
-    texts = [ddl.create_versions()]
+    texts = [ddl.create_versions(cluster)]
     for name, table in TABLES.items():
-        texts += [ddl.create_table(table, keep[name]), *ddl.views(table)]
+        texts += ddl.create_all(table, keep[name], cluster)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
@@ -48,51 +57,50 @@ def migrate(settings: Settings, only_plan: bool = False) -> list[str]:
     Raises Problem, StoreDown, StoreError.
     """
     discovered()  # a flow may declare a table of its own, in its file
-    keep = ddl.keep_of(settings.keep_days)
-    database = _create_database(settings, only_plan)
+    keep, cluster = ddl.keep_of(settings.keep_days), cluster_of(settings)
+    database = _create_database(settings, cluster, only_plan)
     if database and only_plan:
-        return [database, *(s for n, table in TABLES.items() for s in (ddl.create_table(table, keep[n]), *ddl.views(table)))]
+        return [database, *(s for n, table in TABLES.items() for s in ddl.create_all(table, keep[n], cluster))]
     store = open_store(settings)
     try:
-        wanted = layout(keep)
-        if check_version(store) == wanted and _complete(store):
+        there, wanted = Inventory(store, cluster), layout(keep, cluster)
+        if check_version(store) == wanted and _complete(there, cluster):
             return []
-        return _planned(store, keep) if only_plan else _apply(store, keep, wanted)
+        planned = [s for name, table in TABLES.items() for s in changes(table, keep[name], there, cluster)]
+        return planned if only_plan else _apply(store, planned, cluster, wanted)
     finally:
         store.close()
 
 
-def _create_database(settings: Settings, only_plan: bool) -> str:
+def _create_database(settings: Settings, cluster: ddl.Cluster | None, only_plan: bool) -> str:
     """The statement, empty when the database is there."""
     server = open_store(replace(settings, store_database="default"))
     try:
-        name = {"name": settings.store_database}
-        if server.query("SELECT count() AS n FROM system.databases WHERE name = {name:String}", name)[0]["n"]:
+        # Asked in `default`, because nothing can be asked in a database that is not there.
+        found = Inventory(server, cluster)
+        server.database = settings.store_database
+        if found.has_database():
             return ""
-        statement = f"CREATE DATABASE IF NOT EXISTS {ddl.quoted(settings.store_database)}"
+        statement = ddl.create_database(settings.store_database, cluster)
         if not only_plan:
+            server.database = "default"
             server.command(statement)
         return statement
     finally:
         server.close()
 
 
-def _complete(store: Store) -> bool:
+def _complete(there: Inventory, cluster: ddl.Cluster | None) -> bool:
     """Whether every table and view is there (somebody may have dropped one)."""
     wanted = {t.stored() for t in TABLES.values()} | set(TABLES) | {f"{n}_as_of" for n, t in TABLES.items() if t.revised}
-    found = store.query("SELECT name FROM system.tables WHERE database = {database:String}", {"database": store.database})
-    return wanted <= {row["name"] for row in found}
+    return wanted | {ddl.held(t, cluster) for t in TABLES.values()} <= there.tables.keys()
 
 
-def _planned(store: Store, keep: dict[str, int | None]) -> list[str]:
-    there = _columns(store)
-    return [statement for name, table in TABLES.items() for statement in _statements(store, table, keep[name], there)]
-
-
-def _apply(store: Store, keep: dict[str, int | None], wanted: str) -> list[str]:
-    store.command(ddl.create_versions())
-    done = _planned(store, keep)
-    for statement in done:
+def _apply(store: Store, planned: list[str], cluster: ddl.Cluster | None, wanted: str) -> list[str]:
+    if any(s.startswith("EXCHANGE") for s in planned):
+        _check_no_lane(store)
+    store.command(ddl.create_versions(cluster))
+    for statement in planned:
         # Rows of an old retention go as months pass, not in one rewrite of everything.
         store.command(statement, settings={"materialize_ttl_after_modify": 0} if " TTL" in statement[:200] else None)
     now = int(time.time() * 1000)
@@ -100,25 +108,19 @@ def _apply(store: Store, keep: dict[str, int | None], wanted: str) -> list[str]:
         f"INSERT INTO {ddl.VERSIONS} (version, program, layout, applied_ms) VALUES "
         f"({ddl.SCHEMA}, {ddl.text(program_version())}, {ddl.text(wanted)}, {now})"
     )
-    return done
+    return planned
 
 
-def _statements(store: Store, table: type[Table], days: int | None, there: dict[str, dict[str, str]]) -> list[str]:
-    columns = there.get(table.stored())
-    if columns is None:
-        return [ddl.create_table(table, days), *ddl.views(table)]
-    engine = store.query(
-        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {name:String}",
-        {"database": store.database, "name": table.stored()},
-    )[0]["engine_full"]
-    return [*ddl.add_columns(table, columns), *ddl.change_ttl(table, engine, days), *ddl.views(table)]
-
-
-def _columns(store: Store) -> dict[str, dict[str, str]]:
-    """Columns and types of all tables that are there."""
-    found: dict[str, dict[str, str]] = {}
-    for row in store.query(
-        "SELECT table, name, type FROM system.columns WHERE database = {database:String}", {"database": store.database}
-    ):
-        found.setdefault(row["table"], {})[row["name"]] = row["type"]
-    return found
+def _check_no_lane(store: Store) -> None:
+    """Rows that a lane writes while a table is copied would be left behind."""
+    there = {"database": store.database, "name": Lanes.name}
+    sql = "SELECT count() AS n FROM system.tables WHERE database = {database:String} AND name = {name:String}"
+    if not store.query(sql, there)[0]["n"]:
+        return
+    for row in store.query("SELECT DISTINCT flows FROM lanes AS t"):
+        alive = [s for s in Board(store, row["flows"]).seats() if s.alive]
+        if alive:
+            raise Problem(
+                f"migrate: tables are to be built anew, but lane {alive[0].lane}/{alive[0].of} writes to them"
+                f" ({alive[0].place}); stop the lanes, migrate, start them"
+            )

@@ -95,6 +95,9 @@ class Settings:
     store_quorum: int = _setting(
         0, "STORE_QUORUM", "replicas of a cluster that have the rows before an insert is answered; 0: one", most=100
     )
+    store_cluster: str = _setting(
+        "", "STORE_CLUSTER", "cluster of the server's remote_servers over which migrate lays the tables; empty: one server"
+    )
     store_compression: str = _setting(
         "auto", "STORE_COMPRESSION", "of rows and answers: lz4, zstd or off; auto: off on loopback, else lz4"
     )
@@ -106,7 +109,7 @@ class Settings:
     reader_max_rows: int = _setting(1_000_000, "READER_MAX_ROWS", "rows that one query of the read-only user may return")
     reader_max_s: int = _setting(30, "READER_MAX_S", "seconds that one query of the read-only user may take")
     keep_days: str = _setting(
-        "", "KEEP_DAYS", "days to keep, such as observations=396,line_minutes=1826; 0: for ever; all=0: everything"
+        "", "KEEP_DAYS", "days to keep, such as observations=396,line_minutes=1826,open=35; 0: for ever; all=0: everything"
     )
     default_zone: str = _setting("UTC", "DEFAULT_ZONE", "IANA zone of devices that nobody assigned")
     flows: str = _setting("all", "FLOWS", "flows that `up` runs, separated by commas, or all")

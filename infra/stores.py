@@ -59,7 +59,12 @@ def wire_of(settings: Settings) -> Wire:
     if settings.store_cert_key and not settings.store_cert:
         raise Problem("FOOTSTREAM_STORE_CERT_KEY is set, FOOTSTREAM_STORE_CERT is not; name the certificate, too")
     return Wire(
-        settings.store_compression, settings.store_ca, settings.store_cert, settings.store_cert_key, settings.store_quorum
+        settings.store_compression,
+        settings.store_ca,
+        settings.store_cert,
+        settings.store_cert_key,
+        settings.store_quorum,
+        bool(settings.store_cluster),
     )
 
 
@@ -72,7 +77,9 @@ def open_store(settings: Settings, role: Literal["writer", "reader"] = "writer",
         user, password, wait = settings.reader_user, settings.reader_password, patience_s or 0.0
     else:
         user, password, wait = settings.store_user, writer_password(settings), 20.0 if patience_s is None else patience_s
-    return Store(settings.store(), user, password, settings.store_database, wait, wire_of(settings))
+    wire = wire_of(settings)
+    wire = wire._replace(cluster=wire.cluster and role == "writer")  # a read-only user sets nothing
+    return Store(settings.store(), user, password, settings.store_database, wait, wire)
 
 
 def program_version() -> str:

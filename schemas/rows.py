@@ -74,7 +74,11 @@ class Observations(Table):
     time = "start"
     partition = "toYYYYMM(start)"
     keep_days = 396
-    indexes = ("INDEX by_id event_id TYPE bloom_filter(0.001) GRANULARITY 1", "INDEX by_site site TYPE set(100) GRANULARITY 4")
+    indexes = (
+        "INDEX by_id event_id TYPE bloom_filter(0.001) GRANULARITY 1",
+        "INDEX by_site site TYPE set(100) GRANULARITY 4",
+        "INDEX by_arrival arrival_ms TYPE minmax GRANULARITY 1",
+    )
 
     site = Column(NAME, "Store the device belonged to on arrival")
     device = Column(NAME, "Serial number or devEUI, lower case")
@@ -171,7 +175,7 @@ class LineMinutes(Table):
     name = "line_minutes"
     comment = "Crossings per line and minute, direction already put right."
     revised = True
-    key = ("device", "line", "minute")
+    key = ("site", "device", "line", "minute")
     version = "complete"
     time = "minute"
     partition = "toYYYYMM(minute)"
@@ -191,7 +195,7 @@ class LineBuckets(Table):
     name = "line_buckets"
     comment = "Crossings per line in 15 minutes, hours and days of site-local civil time."
     revised = True
-    key = ("step", "device", "line", "start")
+    key = ("step", "site", "device", "line", "start")
     version = "complete"
     time = "start"
     partition = "toYYYYMM(start)"

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from infra.ddl import create_table, views
+from infra.ddl import Keep, create_all
 from schemas.rows import TABLES
 from tests.support.seed import Seed
 
@@ -86,7 +86,7 @@ class BoardStore:
         self._database = f"boards_{next(_NUMBERS)}"
         engine.run(f"CREATE DATABASE {self._database}", "Null", "", {})
         for table in TABLES.values():
-            for statement in (create_table(table, None), *views(table)):
+            for statement in create_all(table, Keep(None)):
                 engine.run(statement, "Null", self._database, {})
         for name, rows in (seed.rows if seed else {}).items():
             self.insert(name, rows)

@@ -14,7 +14,7 @@ from typing import Any
 
 from infra.settings import Settings
 
-START_S = 20.0
+START_S = 60.0
 
 
 def free_port() -> int:
@@ -26,6 +26,8 @@ def free_port() -> int:
 
 class StoreProcess:
     """`footstream store` with its data under `data`; ended by its own process id. Use as a context, or start and stop it."""
+
+    words: tuple[str, ...] = ("-m", "infra", "store")
 
     def __init__(self, data: Path | None = None, port: int = 0, **settings: Any) -> None:
         self._own = None if data else tempfile.TemporaryDirectory(prefix="footstream-store-")
@@ -73,7 +75,7 @@ class StoreProcess:
     def _launch(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("FOOTSTREAM_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "infra", "store"], env={**environment, **self.settings.environment()}, stderr=subprocess.PIPE
+            [sys.executable, *self.words], env={**environment, **self.settings.environment()}, stderr=subprocess.PIPE
         )
 
     def said(self) -> str:
