@@ -4,13 +4,13 @@ All arithmetic is on z = sqrt(count + 3/8). What is kept of a series:
 
 - The usual week (operators/week_profile.py), and what holidays make of it (operators/special_days.py).
 - *Levels*: how far the last hours were from the usual week, five exponential means with memories of one hour to three days.
-- *Regressions* (operators/normal_equations.py) from levels, the same hour one, two and seven days ago, and the faster profile, to
-  what came: one for each of six steps (between them coefficients are interpolated), and for the next hour one more for each hour
-  of the day, which also looks at whether today runs like a Sunday. The next hour's forecast is the mean of its two.
+- *Regressions* (operators/normal_equations.py) from levels, the same hour one, two and seven days ago, and the faster profile,
+  to what came: one for each of six steps (between them coefficients are interpolated), and for the next hour one more for each
+  hour of the day, which also looks at whether today runs like a Sunday. The next hour's forecast is the mean of its two.
 - *Intervals*: quantiles of past errors, in units of the usual error at that step and hour of the day, tracked online so that
   each covers its share in the long run whatever the series does.
 
-The week and the levels follow every hour; regressions and intervals are taught six hours at a time, which makes it fast.
+The week and the levels follow every hour; regressions and intervals are taught a day at a time, which makes it fast.
 """
 
 from array import array
@@ -38,14 +38,14 @@ _FADES = (0.0, 0.4, 0.75, 0.93, 0.985)
 _LAGS = np.array((24, 48, 168))
 _KEPT = 192
 """Residuals kept: a week and a day."""
-_BLOCK = 6
-"""Hours that are learnt together, from 00, 06, 12 and 18 o'clock on."""
-_RING = 32
+_BLOCK = 24
+"""Hours that are learnt together: a day of the civil clock."""
+_RING = 48
 """Hours of levels kept: a block and the longest step."""
 _TRACK = 0.02
 """Step of the tracked quantiles, in usual errors."""
-_MOST = 3e4
-"""Greatest z that is taken in: counts up to 9e8."""
+_MOST = 1e4
+"""Greatest z that is taken in: counts up to 1e8."""
 _SUNDAY = 6 * 24
 _CLOSED = sqrt(1.375)
 """z of one person: an hour below that is taken to be closed, and would only make the intervals look too wide."""
@@ -76,6 +76,7 @@ class HourForecast:
         self._holidays = Holidays()
         self._residual = np.zeros(_KEPT, np.float16)
         self._sums = array("d", bytes(8 * 2 * len(_FADES)))
+        self._level = [0.0] * len(_FADES)
         self._ring = np.zeros((_RING, len(_FADES)), np.float16)
         self._alike = array("d", (0.0, 0.0, 1.0, 0.0, 0.0))
         """Errors as usual and as a Sunday, their scale, the Sunday level's two sums."""
@@ -85,9 +86,9 @@ class HourForecast:
         start = np.zeros((24, _NARROW), np.float32)
         start[:, 1], start[:, 5] = 0.9, 0.7
         self._narrow = NormalEquations(start, 0.99, 3.0, 0.05)
-        self._error = np.ones((24, len(STEPS)), np.float32)
+        self._error = np.ones((24, len(STEPS)), np.float16)
         self._points = np.tile(np.array(_NORMAL, np.float32) * np.float32(1.25), (len(STEPS), 1))
-        self._block = np.full((_BLOCK, 3 + _NARROW), np.nan, np.float32)
+        self._block = np.full((_BLOCK, 3 + _NARROW), np.nan, np.float16)
         """For each hour of the open block: z, base and faster mean as they were, and features of the narrow regression."""
         self._next = [0.0] * _NARROW
 
@@ -113,8 +114,7 @@ class HourForecast:
         slot, kind = (hour + 72) % WEEK_HOURS, self.calendar(hour)
         base = self._base(hour)
         known = z is not None and base == base
-        residual = z - base if z is not None and known else 0.0
-        self._residual[hour % _KEPT] = residual
+        self._residual[hour % _KEPT] = z - base if z is not None and known else 0.0
         here = hour % _BLOCK
         fast = self._fast(slot, base, kind)
         taught = known and self._seen > WEEK_HOURS and fast == fast
@@ -123,7 +123,7 @@ class HourForecast:
         if z is not None:
             self._learn_week(slot, kind, z)
         self._at = hour
-        self._ring[hour % _RING] = self._levels()
+        self._ring[hour % _RING] = self._level
         if here == _BLOCK - 1:
             self._teach(hour)
             self._block[:] = np.nan
@@ -138,35 +138,29 @@ class HourForecast:
 
     def _follow(self, hour: int, slot: int, base: float, z: float | None) -> None:
         """Levels of the last hours, and whether today runs like a Sunday."""
-        a, sums, n = self._alike, self._sums, len(_FADES)
+        a, sums = self._alike, self._sums
         if hour % 24 == 3:
             for i in range(3):
                 a[i] *= 0.3
             a[2] = max(a[2], 1e-6)
+        known = z is not None and base == base
+        square = base * base if known else 0.0
+        # A surprise counts as far as a forecast may follow it.
+        product = base * max(-base, min(2.0 * base + 5.0, z - base)) if z is not None and known else 0.0
         for i, fade in enumerate(_FADES):
-            sums[i] *= fade
-            sums[n + i] *= fade
-        if z is None or base != base:
+            sums[i] = fade * sums[i] + product
+            sums[i + 5] = fade * sums[i + 5] + square
+        own = base * (1.0 + self._level[1])
+        self._level = [p / (q + 2.0) for p, q in zip(sums[:5], sums[5:], strict=True)]
+        if z is None or not known:
             return
         sunday = self._sunday(slot, base)
-        own = base * (1.0 + self._sum_level())
         other = sunday * (1.0 + a[3] / (a[4] + 2.0))
         a[0] = 0.85 * a[0] + abs(z - own)
         a[1] = 0.85 * a[1] + abs(z - other)
         a[2] = 0.85 * a[2] + 0.3 + 0.05 * base
         a[3] = 0.4 * a[3] + sunday * (z - sunday)
         a[4] = 0.4 * a[4] + sunday * sunday
-        for i in range(n):
-            sums[i] += base * (z - base)
-            sums[n + i] += base * base
-
-    def _sum_level(self) -> float:
-        n = len(_FADES)
-        return self._sums[1] / (self._sums[n + 1] + 2.0)
-
-    def _levels(self) -> tuple[float, ...]:
-        s, n = self._sums, len(_FADES)
-        return tuple(s[i] / (s[n + i] + 2.0) for i in range(n))
 
     def _teach(self, hour: int) -> None:
         """Regressions and intervals learn from the block that ends with `hour`, each by what would have been said."""
@@ -187,7 +181,9 @@ class HourForecast:
         said = np.where(taught, _held(said, base), 0.0)
         self._measure(rows, (z - base - said).T, known & (np.maximum(base, z) >= _CLOSED))
         if taught.any():
-            self._wide.learn(slice(0, len(STEPS)), wide, np.tile(wanted, (len(STEPS), 1)), np.tile(taught, (len(STEPS), 1)))
+            self._wide.learn(
+                slice(0, len(STEPS)), wide, np.broadcast_to(wanted, said.shape), np.broadcast_to(taught, said.shape)
+            )
             self._narrow.learn(rows, narrow[:, None, :], wanted[:, None], taught[:, None])
 
     def _wide_features(self, hours: np.ndarray, base: Many, fast: Many) -> Many:
@@ -234,8 +230,8 @@ class HourForecast:
             a = self._alike
             odds = max(-30.0, min(30.0, 4.0 * ((a[0] - a[1]) / a[2] - 0.15)))
             sunday = self._sunday(slot, base) * (1.0 + a[3] / (a[4] + 2.0))
-            like = (sunday - base * (1.0 + self._sum_level())) / (1.0 + exp(-odds))
-        return [*(level * base for level in self._levels()[:4]), fast - base, like]
+            like = (sunday - base * (1.0 + self._level[1])) / (1.0 + exp(-odds))
+        return [*(level * base for level in self._level[:4]), fast - base, like]
 
     # -- answers -----------------------------------------------------------------------------------------------------------
 
@@ -243,18 +239,17 @@ class HourForecast:
         """Bands for hours after the last one taken in, 1 to FARTHEST. Changes nothing. Empty before any count."""
         if self._at < 0 or not self._seen:
             return []
-        levels = self._levels()
-        return [self._band(step, levels) for step in steps if 1 <= step <= FARTHEST]
+        return [self._band(step) for step in steps if 1 <= step <= FARTHEST]
 
-    def _band(self, step: int, levels: tuple[float, ...]) -> Band:
-        z = self._z(step, levels)
+    def _band(self, step: int) -> Band:
+        z = self._z(step)
         z = 0.0 if z != z else z
         k = next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1)
         spread = float(self._error[(self._at + step) % 24, k])
         points = tuple(_people(z + spread * q) for q in self._points[k].tolist())
         return Band(step, _people(z), points)
 
-    def _z(self, step: int, levels: tuple[float, ...]) -> float:
+    def _z(self, step: int) -> float:
         """Median of z, `step` hours after the last; NaN before anything is known."""
         target = self._at + step
         slot, kind = (target + 72) % WEEK_HOURS, self.calendar(target)
@@ -265,10 +260,10 @@ class HourForecast:
         if self._seen <= WEEK_HOURS or fast != fast or kind == CLOSED:
             return base
         theta = self._coefficients(step)
-        found = base * sum(t * level for t, level in zip(theta, levels, strict=False)) + theta[-1] * (fast - base)
+        found = base * sum(t * level for t, level in zip(theta, self._level, strict=False)) + theta[-1] * (fast - base)
         for i, lag in enumerate((24, 48, 168)):
             if step <= lag:
-                found += theta[len(levels) + i] * float(self._residual[(target - lag) % _KEPT])
+                found += theta[len(_FADES) + i] * float(self._residual[(target - lag) % _KEPT])
         if step == 1:
             narrow = self._narrow.theta[target % 24].tolist()
             found = 0.5 * (found + sum(t * x for t, x in zip(narrow, self._next, strict=True)))
@@ -288,14 +283,16 @@ class HourForecast:
         """The state with its version (operators/models.py)."""
         plain = [getattr(self, name).tobytes() for name in _ARRAYS]
         parts = (self._week.state(), self._holidays.state(), self._wide.state(), self._narrow.state())
-        return pack(NAME, _PARAMS, msgspec.msgpack.encode((self._at, self._seen, self._next, plain, *parts)))
+        return pack(NAME, _PARAMS, msgspec.msgpack.encode((self._at, self._seen, self._level, self._next, plain, *parts)))
 
     @classmethod
     def from_bytes(cls, data: bytes, calendar: Calendar = plain_days) -> "HourForecast":
         """Raises UnreadableState."""
         model = cls(calendar)
         try:
-            at, seen, following, plain, week, holidays, wide, narrow = msgspec.msgpack.decode(unpack(NAME, _PARAMS, data))
+            at, seen, level, following, plain, week, holidays, wide, narrow = msgspec.msgpack.decode(
+                unpack(NAME, _PARAMS, data)
+            )
             for name, part in zip(_ARRAYS, plain, strict=True):
                 kept = getattr(model, name)
                 if isinstance(kept, array):
@@ -306,7 +303,8 @@ class HourForecast:
             model._holidays.load(holidays)
             model._wide.load(wide)
             model._narrow.load(narrow)
-            model._at, model._seen, model._next = int(at), int(seen), [float(x) for x in following]
+            model._at, model._seen = int(at), int(seen)
+            model._level, model._next = [float(x) for x in level], [float(x) for x in following]
         except (ValueError, TypeError) as error:
             raise UnreadableState(f"model {NAME}: state is damaged ({error})") from error
         return model

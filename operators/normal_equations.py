@@ -1,9 +1,9 @@
 """Several small regressions for medians, taught in blocks: normal equations with forgetting, solved once per block.
 
-What `operators/recursive.py` does hour by hour, for many answers at once: each error is weighted by 1 / max(|error| / usual error,
-1/2), one step of reweighting towards least absolute errors. The equations are pulled to the coefficients they began with as
-fast as they forget, so that a season of zeros leaves them solvable. Kept in float32, so that a stored state goes on
-exactly like the one in memory.
+What `operators/recursive.py` does answer by answer, for many at once: each error is weighted by 1 / max(|error| / usual error,
+1/2), one step of reweighting towards least absolute errors. The equations are always pulled a little to the coefficients they
+began with, so that a season of zeros leaves them solvable. Kept in float32, so that a stored state goes on exactly like the
+one in memory.
 """
 
 import numpy as np
@@ -15,19 +15,21 @@ _SHARP = 0.5
 """Errors below this share of the usual one are weighted alike."""
 _MOST = 5.0
 """A coefficient beyond this has run away: features are residuals and levels on one scale."""
+_PULL = 0.02
+"""Least trust in `first` that is left in the end."""
 
 
 class NormalEquations:
-    """Starts from `first`, a row of coefficients for each regression. `forget`: weight of the past per answer; `ridge`: trust in
-    `first`; `rate`: weight of the newest error in the usual one."""
+    """Starts from `first`, a row of coefficients for each regression. `forget`: weight of the past per answer; `ridge`: trust
+    in `first`; `rate`: weight of the newest error in the usual one."""
 
-    __slots__ = ("_first", "_forget", "_left", "_rate", "_ridge", "_right", "_spread", "_upper", "theta")
+    __slots__ = ("_first", "_forget", "_left", "_one", "_rate", "_ridge", "_right", "_spread", "_upper", "theta")
 
     def __init__(self, first: Floats, forget: float, ridge: float, rate: float) -> None:
         rows, width = first.shape
         self._first, self._forget, self._rate = first.astype(np.float64), forget, rate
-        self._ridge = np.eye(width) * ridge
-        self._left = np.tile(self._ridge.astype(np.float32), (rows, 1, 1))
+        self._ridge, self._one = ridge, np.eye(width, dtype=np.float32)
+        self._left = np.tile(self._one * np.float32(ridge), (rows, 1, 1))
         self._right = first * np.float32(ridge)
         self._spread = np.ones(rows, np.float32)
         self._upper = np.triu_indices(width)
@@ -43,12 +45,12 @@ class NormalEquations:
         kept = self._forget**count
         weighted = x * weight[:, :, None]
         left, right = self._left[rows], self._right[rows]
-        lost = ((1.0 - kept) * self._ridge[0, 0])[:, None]
+        pull = ((1.0 - kept) * _PULL)[:, None]
         left *= kept[:, None, None]
         left += np.swapaxes(weighted, 1, 2) @ x
-        left += lost[:, :, None] * self._ridge / self._ridge[0, 0]
+        left += pull[:, :, None] * self._one
         right *= kept[:, None]
-        right += (weighted * wanted[:, :, None]).sum(1) + lost * self._first[rows]
+        right += (weighted * wanted[:, :, None]).sum(1) + pull * self._first[rows]
         usual = (np.minimum(size, 3.0 * spread[:, None]) * known).sum(1) / np.maximum(count, 1)
         spread += (1.0 - (1.0 - self._rate) ** count) * (usual - spread)
         np.maximum(spread, np.float32(1e-3), out=spread)
@@ -64,8 +66,8 @@ class NormalEquations:
         lost = ~(np.abs(self.theta[rows]).max(1) <= _MOST)
         if lost.any():
             self.theta[rows][lost] = self._first[rows][lost]
-            self._left[rows][lost] = self._ridge
-            self._right[rows][lost] = self._first[rows][lost] * self._ridge[0, 0]
+            self._left[rows][lost] = self._one * self._ridge
+            self._right[rows][lost] = self._first[rows][lost] * self._ridge
 
     def state(self) -> list[bytes]:
         """The upper triangles of the left sides, the right sides and the spreads."""

@@ -1,10 +1,12 @@
 """The usual week of a series: for each hour of the civil week a slow and a faster mean of z = sqrt(count + 3/8).
 
-A surprise counts as twice the usual one of its hour at most, so that an odd day does not spoil the week after. The same surprise
-twice running is a new habit: the hour then begins its means anew.
+A surprise counts as twice the usual one of its hour at most, so that an odd day does not spoil the week after. The same
+surprise twice running is a new habit, and an hour that was closed until then begins its means anew.
 """
 
 from array import array
+
+import numpy as np
 
 WEEK_HOURS = 168
 _SLOW, _FAST = 0.15, 0.35
@@ -12,6 +14,8 @@ _CLIP = 2.0
 _SCALE = 256.0
 """Steps per unit of z in the stored usual surprise."""
 _TIMES = 63
+_CLOSED = 1.2
+"""An hour with less z than that (one person) was closed."""
 NAN = float("nan")
 
 
@@ -50,7 +54,9 @@ class WeekProfile:
             if abs(error) > most:
                 now = 1 if error > 0.0 else 2
                 if way == now:
-                    taught, times = 0.7 * error, 1
+                    taught = 0.7 * error
+                    if slow < _CLOSED:
+                        times = 1
                 else:
                     taught = most if error > 0.0 else -most
         self._learn_usual(slot, usual, abs(error) + 1e-3)
@@ -71,7 +77,8 @@ class WeekProfile:
 
     def load(self, parts: list[bytes]) -> None:
         """What `state` gave. Raises ValueError when the sizes do not fit."""
-        for mine, part in zip((self.slow, self.fast, self._usual, self._seen), parts, strict=True):
-            if len(part) != len(mine) * mine.itemsize:
-                raise ValueError("a week profile of another size")
-            mine[:] = array(mine.typecode, part)
+        found = [np.frombuffer(part, kind) for part, kind in zip(parts, "ffHB", strict=True)]
+        if any(len(part) != WEEK_HOURS for part in found):
+            raise ValueError("a week profile of another size")
+        slow, fast, usual, seen = (part.tolist() for part in found)
+        self.slow, self.fast, self._usual, self._seen = array("f", slow), array("f", fast), array("H", usual), array("B", seen)
