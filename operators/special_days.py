@@ -41,7 +41,8 @@ class Holidays:
         # Normal equations of two coefficients: a b / b c times theta = d, e; and the usual error.
         f = _FIRST
         self._mix = array("d", (_RIDGE, 0.0, _RIDGE, _RIDGE * f[0], _RIDGE * f[1], 0.2))
-        self._factors: dict[int, tuple[float, float]] = {}
+        self._factors: dict[int, array[float]] = {}
+        """Name -> product of what came and the mixture, square of the mixture, both fading; float32, as it is stored."""
 
     def base(self, kind: str, own: float, sunday: float) -> float:
         """z to be expected of an hour of that kind; `own`, `sunday`: of that weekday and of a Sunday as usual."""
@@ -70,7 +71,7 @@ class Holidays:
     def _learn_factor(self, name: int, mixed: float, z: float) -> None:
         seen, held = self._factors.pop(name, (0.0, 0.0))
         most = 3.0 * mixed + 3.0
-        self._factors[name] = (_FADE * seen + min(z, most) * mixed, _FADE * held + mixed * mixed)
+        self._factors[name] = array("f", (_FADE * seen + min(z, most) * mixed, _FADE * held + mixed * mixed))
         while len(self._factors) > _NAMES:
             del self._factors[next(iter(self._factors))]
 
@@ -88,15 +89,13 @@ class Holidays:
         m[4] = _FORGET * e + w * y * wanted + lost * _FIRST[1]
         m[5] = max(1e-3, usual + 0.02 * (min(error, 3.0 * usual) - usual))
 
-    def state(self) -> tuple[bytes, bytes]:
+    def state(self) -> tuple[bytes, list[tuple[int, bytes]]]:
         """The mixture, and names with their factors."""
-        flat = [v for name, (seen, held) in self._factors.items() for v in (float(name), seen, held)]
-        return self._mix.tobytes(), array("d", flat).tobytes()
+        return self._mix.tobytes(), [(name, factor.tobytes()) for name, factor in self._factors.items()]
 
-    def load(self, parts: tuple[bytes, bytes]) -> None:
+    def load(self, parts: tuple[bytes, list[tuple[int, bytes]]]) -> None:
         """What `state` gave. Raises ValueError when the sizes do not fit."""
-        mix, flat = (array("d", p) for p in parts)
-        if len(mix) != len(self._mix) or len(flat) % 3 or len(flat) > 3 * _NAMES:
+        mix, factors = array("d", parts[0]), {int(name): array("f", factor) for name, factor in parts[1]}
+        if len(mix) != len(self._mix) or any(len(factor) != 2 for factor in factors.values()):
             raise ValueError("holidays of another size")
-        self._mix = mix
-        self._factors = {int(flat[i]): (flat[i + 1], flat[i + 2]) for i in range(0, len(flat), 3)}
+        self._mix, self._factors = mix, factors

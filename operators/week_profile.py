@@ -42,9 +42,8 @@ class WeekProfile:
     def learn(self, slot: int, z: float) -> None:
         """Take the z of one hour in."""
         times, way = self._seen[slot] & _TIMES, self._seen[slot] >> 6
-        if not times:
-            self.slow[slot] = self.fast[slot] = z
-            self._seen[slot] = 1
+        if not times or (times == 1 and self.slow[slot] < _CLOSED and z > 2.0 * _CLOSED):  # seen once, before it opened
+            self._begin(slot, z)
             return
         slow, usual = self.slow[slot], self._usual[slot] / _SCALE
         error = taught = z - slow
@@ -56,7 +55,8 @@ class WeekProfile:
                 if way == now:
                     taught = 0.7 * error
                     if slow < _CLOSED:
-                        times = 1
+                        self._begin(slot, z)
+                        return
                 else:
                     taught = most if error > 0.0 else -most
         self._learn_usual(slot, usual, abs(error) + 1e-3)
@@ -66,6 +66,10 @@ class WeekProfile:
         fast = self.fast[slot]
         self.fast[slot] = fast + max(_FAST, first) * (seen - fast)
         self._seen[slot] = min(times + 1, _TIMES) | now << 6
+
+    def _begin(self, slot: int, z: float) -> None:
+        self.slow[slot] = self.fast[slot] = z
+        self._usual[slot], self._seen[slot] = 0, 1
 
     def _learn_usual(self, slot: int, usual: float, size: float) -> None:
         found = usual + 0.1 * (min(size, 4.0 * usual) - usual) if usual > 0.0 else size
