@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from infra.errors import Problem
 from operators.anomaly import MODELS
-from operators.forecast import Band, HourForecast
+from operators.forecast import HourForecast
+from operators.forecasters import Band
 from operators.models import Point
 from operators.queues import Waiting
 from operators.special_days import Calendar, plain_days

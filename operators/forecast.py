@@ -20,6 +20,7 @@ from math import exp, isfinite, sqrt
 import msgspec
 import numpy as np
 
+from operators.forecasters import FARTHEST, LEVELS, Band, ForecasterSpec
 from operators.models import UnreadableState, pack, unpack
 from operators.normal_equations import Many, NormalEquations
 from operators.special_days import CLOSED, ORDINARY, Calendar, Holidays, plain_days
@@ -27,11 +28,7 @@ from operators.week_profile import WEEK_HOURS, WeekProfile
 
 STEPS = (1, 2, 3, 6, 12, 24)
 """Steps ahead, in hours, that have a regression of their own; farther ones use that of 24."""
-FARTHEST = 48
-"""Hours ahead that may be asked for."""
 NAME = "hour-week-regression"
-LEVELS = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
-"""Points of the three central intervals, 95, 80 and 50 %."""
 _NORMAL = (-1.96, -1.2816, -0.6745, 0.6745, 1.2816, 1.96)
 _FADES = (0.0, 0.4, 0.75, 0.93, 0.985)
 """Weight of an hour's past in each level."""
@@ -54,14 +51,6 @@ _WIDE, _NARROW = len(_FADES) + len(_LAGS) + 1, 6
 _STEPS = np.array(STEPS)
 _POINTS = np.array(LEVELS)
 _LAG_KNOWN = _STEPS[:, None] <= _LAGS
-
-
-class Band(msgspec.Struct, frozen=True, gc=False):
-    """People in one hour: median, and the points of `LEVELS`. `step`: hours ahead."""
-
-    step: int
-    mean: float
-    points: tuple[float, ...]
 
 
 class HourForecast:
@@ -320,3 +309,6 @@ def _held(found: Many, base: Many) -> Many:
 
 def _people(z: float) -> float:
     return max(0.0, z * z - 0.375) if z > 0.0 else 0.0
+
+
+FORECASTERS = (ForecasterSpec(NAME, HourForecast, HourForecast.from_bytes, most_bytes=8192),)

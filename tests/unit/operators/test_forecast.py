@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from operators.forecast import FARTHEST, STEPS, WEEK_HOURS, HourForecast
+from operators.forecast import STEPS, HourForecast
+from operators.forecasters import FARTHEST
 from operators.models import UnreadableState
+from operators.week_profile import WEEK_HOURS
 
 
 def _usual(hour: int) -> float:
