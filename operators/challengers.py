@@ -1,6 +1,6 @@
-"""Plain forecasters beside the champion: same hour of last week, and river's Holt-Winters with guards.
+"""Plain forecasters beside the champion: same hour of last week, river's means by hour of the week, river's Holt-Winters.
 
-Both work on z = sqrt(count + 3/8) and tell their intervals by the tracked quantiles of their own past errors. River's model
+They tell their intervals by the tracked quantiles of their own past errors of z = sqrt(count + 3/8). River's Holt-Winters
 begins its additive season as ratios and runs away on closed hours (seen in 0.26.1): it is taught z + 1, its answers are held
 within three times the greatest z of late, and it begins anew when they are no numbers.
 """
@@ -18,7 +18,7 @@ from operators.models import UnreadableState, pack, unpack
 from operators.special_days import Calendar
 from operators.week_profile import WEEK_HOURS
 
-LAST_WEEK, HOLT_WINTERS = "last-week", "river-holt-winters"
+LAST_WEEK, WEEK_LEVEL, HOLT_WINTERS = "last-week", "river-week-level", "river-holt-winters"
 _NORMAL = (-1.96, -1.2816, -0.6745, 0.6745, 1.2816, 1.96)
 _TRACK = 0.02
 _MOST = 1e4
@@ -94,6 +94,76 @@ class LastWeek:
         return model
 
 
+class WeekLevel:
+    """River's exponential mean of each hour of the week, times the level of the last hours: the best plain model of our
+    comparison (streaming.md 6). r = (sum of 0.6^k y + 5) / (sum of 0.6^k mean + 5); the forecast is mean times r^(0.9^step)."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._at, self._came, self._meant = -1, 0.0, 0.0
+        self._means: list[Any] = [None] * WEEK_HOURS
+        self._errors = _Errors()
+
+    @property
+    def at(self) -> int:
+        return self._at
+
+    def learn(self, hour: int, value: float | None) -> None:
+        if hour <= self._at:
+            return
+        for band in self.forecast((hour - self._at,)) if self._at >= 0 and hour - self._at == 1 else ():
+            if _z(value) is not None:
+                self._errors.learn(_z(value) or 0.0, sqrt(band.mean + 0.375))
+        self._at = hour
+        if _z(value) is None or value is None:
+            return
+        slot, taught = hour % WEEK_HOURS, min(float(value), _MOST**2)
+        mean = self._means[slot]
+        if mean is None:
+            self._means[slot] = mean = _mean()
+        else:
+            self._came, self._meant = 0.6 * self._came + taught, 0.6 * self._meant + mean.get()
+        mean.update(taught)
+
+    def forecast(self, steps: Sequence[int]) -> list[Band]:
+        level = (self._came + 5.0) / (self._meant + 5.0)
+        found = []
+        for step in steps:
+            mean = self._means[(self._at + step) % WEEK_HOURS]
+            if 1 <= step <= FARTHEST and mean is not None:
+                people = min(_MOST**2, mean.get() * level ** (0.9**step))
+                found.append(_band(step, sqrt(max(0.0, people) + 0.375), self._errors, sqrt(min(step, 2))))
+        return found
+
+    def to_bytes(self) -> bytes:
+        e, means = self._errors, array("d", (NAN if m is None else m.get() for m in self._means))
+        state = (self._at, self._came, self._meant, means.tobytes(), e.points.tobytes(), e.usual)
+        return pack(WEEK_LEVEL, _PARAMS, msgspec.msgpack.encode(state))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, calendar: Calendar) -> "WeekLevel":
+        """Raises UnreadableState."""
+        model = cls(calendar)
+        try:
+            at, came, meant, means, points, usual = msgspec.msgpack.decode(unpack(WEEK_LEVEL, _PARAMS, data))
+            model._at, model._came, model._meant = int(at), float(came), float(meant)
+            model._means = [_mean(m) if m == m else None for m in array("d", means)]
+            model._errors.points, model._errors.usual = array("d", points), float(usual)
+            if len(model._means) != WEEK_HOURS or len(model._errors.points) != len(LEVELS):
+                raise ValueError("another size")
+        except (ValueError, TypeError) as error:
+            raise UnreadableState(f"model {WEEK_LEVEL}: state is damaged ({error})") from error
+        return model
+
+
+def _mean(value: float | None = None) -> Any:
+    from river import stats  # 0.6 s and 31 MiB; only lanes that forecast need it
+
+    mean = stats.EWMean(0.15)
+    if value is not None:
+        mean.update(value)
+    return mean
+
+
 class HoltWinters:
     """River's HoltWinters of a day of 24 hours, guarded."""
 
@@ -161,7 +231,7 @@ class HoltWinters:
 
 
 def _holt_winters() -> Any:
-    from river.time_series import HoltWinters as River  # slow to import; only lanes that forecast need it
+    from river.time_series import HoltWinters as River  # 5 s and 90 MiB, which is why no lane has it among its challengers
 
     return River(alpha=0.2, beta=0.01, gamma=0.2, seasonality=24)
 
@@ -183,5 +253,6 @@ def _people(z: float) -> float:
 
 FORECASTERS = (
     ForecasterSpec(LAST_WEEK, LastWeek, LastWeek.from_bytes, most_bytes=1024),
+    ForecasterSpec(WEEK_LEVEL, WeekLevel, WeekLevel.from_bytes, most_bytes=2048),
     ForecasterSpec(HOLT_WINTERS, HoltWinters, HoltWinters.from_bytes, most_bytes=4096),
 )

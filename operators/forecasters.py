@@ -1,8 +1,8 @@
 """The contract of models that forecast hourly counts, their spec, and how they are found.
 
 A module of `operators/` that offers some has a constant `FORECASTERS`. `tests/conformance/test_forecasters.py` holds every one
-to the contract: it answers nothing before it has data and only finite numbers afterwards, survives NaN, gaps, seasons of zeros and
-clock changes, stays within its stated size, and goes on from its stored state exactly.
+to the contract: it answers nothing before it has data and only finite numbers afterwards, survives NaN, gaps, seasons of zeros
+and clock changes, stays within its stated size, and goes on from its stored state exactly.
 """
 
 import importlib
