@@ -12,12 +12,12 @@ import msgspec
 from operators.ingest import Accepted, Arrival, Ingest
 from operators.memory import DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
-from schemas.events import LineCount, Refusal, ZoneCount
+from schemas.events import LineCount, QueueLength, Refusal, ZoneCount
 from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
 
-SCHEMA = 2
+SCHEMA = 3
 """2: plain reports that nobody asked about are kept without their ids."""
 KEPT_PAYLOAD = 4096
 _INT32 = 1 << 31
@@ -43,8 +43,8 @@ def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
         counts = (e.people_in, e.people_out, e.child_in, e.child_out, e.staff_in, e.staff_out, e.group_in, e.group_out)
         kind, part = e.kind, e.line
     else:
-        kind, part = getattr(e, "kind", ""), getattr(e, "zone", 0)
-        present = e.present if type(e) is ZoneCount else None
+        kind, part = getattr(e, "kind", ""), getattr(e, "zone", None) or getattr(e, "line", None) or 0
+        present = e.present if type(e) is ZoneCount else e.length if type(e) is QueueLength else None
         detail = msgspec.json.encode(e, order="deterministic").decode()
     return (
         site,

@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 
 from flows.ingest import IngestFlow
-from flows.traffic import TrafficFlow, days_of
+from flows.traffic import days_of
 from operators.ingest import Accepted, Arrival, Known
 from operators.memory import unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, PlainFlow, SiteFlow
@@ -41,7 +41,7 @@ class Chain:
         self.kept = {name: blob for name, blob in saved.flows.items() if name not in built}
         self.ingest = cast(IngestFlow, built["ingest"])
         self.others = [f for name, f in built.items() if name != "ingest"]
-        self.traffic = cast(TrafficFlow | None, built.get("traffic"))
+        self.closes: list[Callable[[], int]] = [f.closes_at for f in built.values() if hasattr(f, "closes_at")]
         # Not `isinstance`: asking a protocol walks all its members, and a lane builds a chain for every store.
         self.ways = [(f, cast(PlainFlow, f).take_plains if hasattr(f, "take_plains") else None) for f in self.others]
         self.plain_ways = [way for _, way in self.ways if way is not None]
@@ -154,7 +154,7 @@ class Chain:
         """When there is something to write: 0 for now, else the time at which open rows become complete."""
         if self.ingest.dirty() or any(f.dirty() for f in self.others):
             return 0
-        return self.traffic.closes_at() if self.traffic is not None else FOREVER
+        return min([closes_at() for closes_at in self.closes], default=FOREVER)
 
     def flush(self, force: bool, out: Output) -> None:
         """Write what changed, as of the store's time."""

@@ -22,11 +22,11 @@ WHERE device IN {{devices:Array(String)}} AND intDiv(toUnixTimestamp(start), 864
   AND NOT (topic = {{topic:String}} AND partition_no = {{partition:UInt16}} AND position >= {{position:UInt64}})
 """
 
-_LINES = f"""
-SELECT device, kind, part, toUnixTimestamp(start) AS s, toUnixTimestamp(end) AS e, event_id, arrival_ms, flags, dialect, clock,
-  partition_no, position, {", ".join(COUNTS)}
+_SAID = f"""
+SELECT device, section, detail, kind, part, toUnixTimestamp(start) AS s, toUnixTimestamp(end) AS e, event_id, arrival_ms,
+  flags, dialect, clock, partition_no, position, {", ".join(COUNTS)}
 FROM observations
-WHERE site = {{site:String}} AND section = 'line' AND kind != 'total'
+WHERE site = {{site:String}} AND section IN {{sections:Array(String)}} AND kind != 'total'
   AND start >= fromUnixTimestamp({{low:Int64}} - 172800) AND start < fromUnixTimestamp({{high:Int64}})
   AND (end > fromUnixTimestamp({{low:Int64}}) OR start >= fromUnixTimestamp({{low:Int64}}))
 ORDER BY arrival_ms, partition_no, position, event_id
@@ -67,16 +67,19 @@ def recall(
     return found
 
 
-def accepted(store: Store, registry: Registry, site: str, low: int, high: int) -> list[Accepted]:
-    """Line events of a store that touch [low, high), judged again by the lane's own rules, in order of arrival.
+def accepted(
+    store: Store, registry: Registry, site: str, low: int, high: int, sections: Sequence[str] = ("line",)
+) -> list[Accepted]:
+    """Events of a store that touch [low, high), judged again by the lane's own rules, in order of arrival.
 
     No report is longer than two days: the decoders refuse it.
     """
-    return list(judged(store.query(_LINES, {"site": site, "low": low, "high": high}), registry))
+    asked = {"site": site, "low": low, "high": high, "sections": list(sections)}
+    return list(judged(store.query(_SAID, asked), registry))
 
 
 def judged(rows: Iterable[Mapping[str, Any]], registry: Registry) -> Iterable[Accepted]:
-    """Observations of lines (rows of the store, in order of arrival) as accepted events."""
+    """Observations (rows of the store, in order of arrival) as accepted events."""
     lines: dict[tuple[str, int], LineMemory] = {}
     for r in rows:
         entry = registry.find(r["device"], r["arrival_ms"] / 1000)[1]

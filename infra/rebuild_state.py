@@ -21,7 +21,7 @@ from infra.chain import Chain
 from infra.history import COUNTS, judged_one, recall
 from infra.lane import SLOTS
 from infra.lanes import Stored
-from infra.recompute import CHECKED, factors_at, within, write
+from infra.recompute import checked, factors_at, within, write
 from operators.calendar import civil_day, day_bounds, reset_before
 from operators.ingest import Accepted, Arrival, horizon_of
 from operators.memory import DAY, DeviceMemory, LineMemory
@@ -382,7 +382,7 @@ def _open_rows(chain: Chain, begin: int) -> dict[str, list[tuple[Any, ...]]]:
     chain.flush(True, out)
     held = {}
     for table, rows in whole_rows(out.rows).items():
-        if table in CHECKED:
+        if table in checked():
             held[table] = within(table, rows, begin, FOREVER)
     return held
 

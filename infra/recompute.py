@@ -12,6 +12,7 @@ import msgspec
 
 from connectors.clickhouse import Store
 from connectors.log import RAW, partition_of
+from flows import discovered
 from flows.occupancy import OccupancyFlow
 from flows.traffic import TrafficFlow
 from infra.errors import Problem
@@ -19,23 +20,21 @@ from infra.history import accepted
 from operators.calendar import civil_day, day_bounds, reset_before
 from operators.drift import Factors, factors_from
 from operators.ingest import Accepted, horizon_of
-from operators.moment import Context, Output, Rows
+from operators.moment import Context, Flow, Moment, Output, Rows
 from operators.occupancy import variance_of
 from operators.traffic import FOREVER, Change
 from schemas.forms import whole_rows
 from schemas.rows import GENERATION, TABLES, Repairs
 from schemas.sites import Registry, Site
 
-CHECKED = ("line_minutes", "site_minutes", "line_buckets", "site_buckets", "occupancy")
-_TIME_OF = {
-    "line_minutes": "minute",
-    "site_minutes": "minute",
-    "line_buckets": "start",
-    "site_buckets": "start",
-    "occupancy": "minute",
-}
 _ENDLESS = FOREVER >> 1
 MOST_DAYS = 7
+
+
+def checked() -> tuple[str, ...]:
+    """The tables of figures that follow from observations alone."""
+    lines = ("line_minutes", "site_minutes", "line_buckets", "site_buckets", "occupancy")
+    return (*lines, *(t.name for flow in discovered().values() if flow.sections for t in flow.tables if t.revised))
 
 
 class Difference(msgspec.Struct):
@@ -74,7 +73,20 @@ def compute(
     rows = _traffic(site, accepted(store, registry, site.id, first, last), now, generation, changes)
     kept: Rows = {table: within(table, found, low, high) for table, found in rows.items()}
     kept["occupancy"] = _occupancy(store, site, changes, first, last, now, generation)
+    for flow in discovered().values():
+        if flow.sections:
+            found = _played(flow, site, accepted(store, registry, site.id, low, high, flow.sections), now, generation)
+            kept |= {t.name: within(t.name, found.get(t.name, []), low, high) for t in flow.tables if t.revised}
     return kept
+
+
+def _played(flow: Flow, site: Site, events: Iterable[Accepted], now: int, generation: int) -> Rows:
+    """What a flow writes that saw these events and nothing else."""
+    built, out = flow.build(site, None, {}, Context(generation=generation, horizon=_ENDLESS)), Output({}, [])
+    for a in events:
+        built.take(Moment(a.end, a.end * 1000, a.from_, Output({}, []), [a]))
+    built.flush(now, True, out)
+    return whole_rows(out.rows)
 
 
 def _traffic(site: Site, events: Iterable[Accepted], now: int, generation: int, changes: list[Change]) -> Rows:
@@ -88,7 +100,7 @@ def _traffic(site: Site, events: Iterable[Accepted], now: int, generation: int, 
 
 def within(table: str, rows: list[tuple[Any, ...]], low: int, high: int) -> list[tuple[Any, ...]]:
     """Rows of a table of figures whose time lies in [low, high)."""
-    at = list(TABLES[table].columns).index(_TIME_OF[table])
+    at = list(TABLES[table].columns).index(TABLES[table].time)
     return [r for r in rows if low <= r[at] < high]
 
 
@@ -206,8 +218,8 @@ def stored_days(store: Store, site: Site) -> list[date]:
     """Civil days of a store that have observations."""
     rows = store.query(
         "SELECT DISTINCT toUnixTimestamp(toStartOfHour(start)) AS h FROM observations"
-        " WHERE site = {site:String} AND section = 'line'",
-        {"site": site.id},
+        " WHERE site = {site:String} AND section IN {sections:Array(String)}",
+        {"site": site.id, "sections": sorted({"line", *(s for f in discovered().values() for s in f.sections)})},
     )
     return sorted({civil_day(site.zone, r["h"]) for r in rows})
 
@@ -250,7 +262,7 @@ def audit_days(
     computed = compute(store, registry, site, first, now, generation, last)
     low, high = day_bounds(site.zone, first)[0], day_bounds(site.zone, last)[1]
     out: list[Difference] = []
-    for table in CHECKED:
+    for table in checked():
         rows = within(table, computed.get(table, []), low, high)
         out += _compare(table, _stored(store, table, site.id, low, high), rows)
     return out
@@ -259,10 +271,9 @@ def audit_days(
 def _stored(store: Store, table: str, site: str, low: int, high: int) -> list[dict[str, Any]]:
     shape = TABLES[table]
     names = ", ".join(f"toUnixTimestamp({n}) AS {n}" if c.type.startswith("DateTime") else n for n, c in shape.columns.items())
-    time = _TIME_OF[table]
     return store.query(
         f"SELECT {names} FROM {table} AS t WHERE t.site = {{site:String}}"  # names come from schemas.rows only
-        f" AND t.{time} >= fromUnixTimestamp({{low:Int64}}) AND t.{time} < fromUnixTimestamp({{high:Int64}})",
+        f" AND t.{shape.time} >= fromUnixTimestamp({{low:Int64}}) AND t.{shape.time} < fromUnixTimestamp({{high:Int64}})",
         {"site": site, "low": low, "high": high},
     )
 

@@ -269,13 +269,14 @@ def _numbered(file: TomlFile, raw: dict[str, Any], key: str, at: Place, least: i
 def _lines(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Line]:
     lines = {}
     for number, place, item in _numbered(file, raw, "lines", at, 1):
-        file.keys(item, place, ("number", "name", "role", "swap", "counting"))
+        file.keys(item, place, ("number", "name", "role", "swap", "counting", "queue"))
         lines[number] = Line(
             number=number,
             name=file.get(item, "name", str, place, f"Line {number}"),
             role=file.choice(item, "role", get_args(Role), place, "entrance"),
             swap=file.get(item, "swap", bool, place, False),
             counting=file.choice(item, "counting", get_args(Source), place, None),
+            queue=file.number(item, "queue", 0, 65_535, place, None),
         )
     return lines
 
@@ -283,12 +284,13 @@ def _lines(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Line]:
 def _zones(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Zone]:
     zones = {}
     for number, place, item in _numbered(file, raw, "zones", at, 0):
-        file.keys(item, place, ("number", "name", "role", "capacity"))
+        file.keys(item, place, ("number", "name", "role", "capacity", "queue"))
         zones[number] = Zone(
             number=number,
             name=file.get(item, "name", str, place, f"Zone {number}"),
             role=file.choice(item, "role", get_args(Role), place, "department"),
             capacity=file.number(item, "capacity", 1, 1_000_000, place, None),
+            queue=file.number(item, "queue", 0, 65_535, place, None),
         )
     return zones
 

@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ from infra.logs import open_settings_log
 from infra.settings import Settings
 from operators.images import strip
 from operators.series import SeriesError, interval_of, missing, read_calit2, read_table, reports
+from operators.table_events import is_events, messages, read_events
 from schemas.sensors import decode
+from schemas.sensors._footstream_parts import TYPES
+from schemas.sensors.footstream_v1 import FORMAT
 from schemas.sites import Registry
 
 CHUNK = 1000
@@ -46,7 +49,10 @@ class Series(NamedTuple):
 
 
 def _recorded(value: Any, topic: str) -> Item:
-    """A line that is a record (`payload` with perhaps `topic` and `at`) or a payload itself."""
+    """A line that is a record (`payload` with perhaps `topic` and `at`) or a payload itself.
+
+    A footstream/v1 message arrives by its own time: often it is older than what a lane believes of a message of now.
+    """
     if isinstance(value, dict) and "payload" in value:
         payload = value["payload"]
         raw = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
@@ -56,18 +62,23 @@ def _recorded(value: Any, topic: str) -> Item:
         if not isinstance(topic, str):
             raise Problem(f"a record's topic is {topic!r}; it must be a text, or left out")
         return Item(at, topic, raw)
-    return Item(None, topic, orjson.dumps(value))
+    payload = orjson.dumps(value)
+    if isinstance(value, dict) and value.get("format") == FORMAT:
+        end = max((report.time for report in decode(payload) if report.time is not None), default=None)
+        return Item(None if end is None else end + DELAY_S, topic, payload)
+    return Item(None, topic, payload)
 
 
-def read_payloads(path: Path) -> list[Item]:
-    """One payload per file, or one JSON value a line; what is not JSON is sent as it is."""
+def read_payloads(path: Path, series: Series) -> list[Item]:
+    """One payload per file, or one JSON value a line (footstream/v1 events too); what is not JSON is sent as it is."""
     raw, topic = path.read_bytes(), "replay/" + path.stem.translate(_NO_WILDCARDS)
     lines = [line for line in raw.splitlines() if line.strip()]
-    try:
-        if len(lines) > 1:
-            return [_recorded(orjson.loads(line), topic) for line in lines]
-    except orjson.JSONDecodeError:
-        pass
+    values = _values(lines) if len(lines) > 1 else None
+    if values is not None:
+        events = [isinstance(value, dict) and value.get("type") in TYPES and "payload" not in value for value in values]
+        if all(events):
+            return _told(path, values, series)
+        return [_recorded(value, topic) for value in values]
     with contextlib.suppress(orjson.JSONDecodeError):
         value = orjson.loads(raw)
         if isinstance(value, dict) and "payload" in value:
@@ -75,11 +86,35 @@ def read_payloads(path: Path) -> list[Item]:
     return [Item(None, topic, raw)]
 
 
-def read_series(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
-    """A count series as a sensor's reports. Raises Problem with the row that cannot be read."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
+def _values(lines: Sequence[bytes]) -> list[Any] | None:
+    """The JSON value of each line; None when one is no JSON."""
     try:
+        return [orjson.loads(line) for line in lines]
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _told(path: Path, events: Iterable[Mapping[str, Any]], series: Series) -> list[Item]:
+    """Loose events as footstream/v1 messages, each on its device's topic. Raises Problem."""
+    try:
+        told = list(messages(events, series.device, series.zone))
+    except SeriesError as error:
+        raise Problem(f"{path}: {error}") from None
+    topic = "replay/" + path.stem.translate(_NO_WILDCARDS)
+    return [Item(one.end + DELAY_S if one.end else None, topic, one.payload) for one in told]
+
+
+def read_series(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
+    """A table: events as footstream/v1, or a count series as a sensor's reports. Raises Problem with the row that cannot be
+    read.
+    """
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        head = file.readline()
+        file.seek(0)
+        rows = [row for row in csv.reader(file, delimiter=";" if head.count(";") > head.count(",") else ",") if row]
+    try:
+        if rows and is_events(rows[0]):
+            return _told(path, read_events(rows), series)
         raw = bool(rows) and len(rows[0]) == 4 and rows[0][0] in ("7", "9")
         counts, ends = (read_calit2(rows), True) if raw else read_table(rows)
     except (SeriesError, IndexError) as error:
@@ -95,7 +130,7 @@ def read_series(path: Path, series: Series, say: Callable[[str], None]) -> list[
 def read(path: Path, series: Series, say: Callable[[str], None]) -> list[Item]:
     """Messages of one file, told by its name. Raises Problem when it cannot be read."""
     try:
-        return read_series(path, series, say) if path.suffix in (".csv", ".data") else read_payloads(path)
+        return read_series(path, series, say) if path.suffix in (".csv", ".data") else read_payloads(path, series)
     except OSError as error:
         raise Problem(f"{path}: {error.strerror}; name a file that can be read") from None
     except Problem as problem:

@@ -31,6 +31,8 @@ PAST_S = 35 * DAY
 BAD_CLOCK_IDS_S = 2 * DAY
 """Ids of a device without a usable clock are remembered this long, because a late copy cannot be told by its time."""
 MIN_HORIZON_S = 900
+SPANS = frozenset(("dwell", "flow", "heat", "people"))
+"""Sections that hold over a period: without a time of their own it is the expected interval, as for a window."""
 
 
 class Arrival(msgspec.Struct, gc=False):
@@ -238,6 +240,7 @@ class Ingest:
                 if (
                     memory is None
                     or start < memory.frontier
+                    or arrival < memory.last_arrival
                     or start + horizon <= reached
                     or until > arrival_s + FUTURE_S
                     or text == memory.last_time_text
@@ -248,13 +251,16 @@ class Ingest:
                 running = plain.running_time
                 if running is not None:
                     memory.standing_still, memory.last_time_text, memory.last_running = False, text, running
-                memory.fresh.append((text, start, until, plain.lines, plain.counts, arrival, plain.place, plain.stamp))
+                if start == memory.run_end and plain.lines == memory.run_lines:
+                    memory.run_end = until
+                else:
+                    memory.begin_run(plain)
+                memory.fresh.append(plain)
                 memory.frontier = until
                 memory.messages += 1
-                if arrival >= memory.last_arrival:
-                    memory.last_arrival, memory.skew_s, memory.clock = arrival, arrival_s - until, "device"
-                    memory.dialect, memory.name = plain.dialect, plain.name or memory.name
-                    memory.firmware = plain.firmware or memory.firmware
+                memory.last_arrival, memory.skew_s, memory.clock = arrival, arrival_s - until, "device"
+                memory.dialect, memory.name = plain.dialect, plain.name or memory.name
+                memory.firmware = plain.firmware or memory.firmware
                 if memory.messages >= memory.prune_at:
                     prune(memory, reached, self.horizon, durable, self.horizon)
                 now = reached
@@ -310,12 +316,11 @@ def _times(event: Event, entry: Device, time: int, shift: int) -> tuple[int, int
     if type(event) is LineCount and event.start is not None and event.end is not None:
         return event.start + shift, event.end + shift, True
     start, end = getattr(event, "start", None), getattr(event, "end", None)
+    period = entry.interval_s if getattr(event, "kind", "") == "window" or event.section in SPANS else 0
     if end is None:
-        if getattr(event, "kind", "") == "window" or event.section in ("dwell", "flow"):
-            return time - entry.interval_s, time, False
-        return time, time, False
+        return time - period, time, False
     if start is None:
-        return (end + shift - entry.interval_s if getattr(event, "kind", "") == "window" else end + shift), end + shift, False
+        return end + shift - period, end + shift, True
     return start + shift, end + shift, True
 
 

@@ -6,12 +6,13 @@ only be forgotten once that batch is stored for good, because a later copy is th
 record that brought it: partition x 2^48 + position.
 """
 
-from itertools import takewhile
+from bisect import bisect_right
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
 
-from schemas.events import plain_ids
+from schemas.events import Plain
 
 Values = tuple[int, int, int | None, int | None, int | None, int | None, int | None, int | None]
 """people in, out; children in, out; staff in, out; groups in, out."""
@@ -24,6 +25,7 @@ Judged = tuple[Verdict, Values | None, int]
 """Verdict, the values that it replaces, and the place of the observation: of this record, or of the copy that we have."""
 
 DAY = 86_400
+_END = attrgetter("end")
 _KEEP_COVERAGE_DAYS = 40
 
 
@@ -54,15 +56,17 @@ class LineMemory(msgspec.Struct, array_like=True):
 
 
 Fresh = tuple[str, int, int, tuple[int, ...], tuple[int, ...], int, int, int]
-"""A plain report (`schemas.events.Plain`) that nobody has asked about yet: device time, start, end, lines, counts, arrival,
-place, stamp. Its ids are made when somebody asks."""
+"""A plain report as it stands in encoded state: device time, start, end, lines, counts, arrival, place, stamp."""
 
 
 class DeviceMemory(msgspec.Struct, array_like=True):
     """What is remembered of one device. `ids`: other events by id -> (time, arrival, stamp, place).
 
     Reports come in order nearly always. One that begins at `frontier` (the end of the newest window of any line) or later is
-    surely new, so it is only noted in `fresh`; `settle` enters what was noted before anything is looked up.
+    surely new, so it is only noted in `fresh`; `settle` enters what was noted before anything is looked up, and the ids are
+    made only then. `noted`: the same while the state is encoded.
+
+    `run_lines`, `run_start`, `run_end`: what noted reports cover without a gap since minutes were last entered as covered.
     """
 
     lines: dict[int, LineMemory] = {}
@@ -78,36 +82,48 @@ class DeviceMemory(msgspec.Struct, array_like=True):
     name: str = ""
     skew_s: int = 0
     clock: str = "device"
-    fresh: list[Fresh] = []
+    fresh: list[Plain] = []
     frontier: int = 0
     device: str = ""
+    noted: list[Fresh] = []
+    run_lines: tuple[int, ...] = ()
+    run_start: int = 0
+    run_end: int = 0
 
     def line(self, number: int) -> LineMemory:
         """The memory of a line, with everything entered."""
         if self.fresh:
             self.settle()
+        return self._line(number)
+
+    def settle(self) -> None:
+        """Enter the windows of `fresh`."""
+        for plain in self.fresh:
+            counts = plain.counts
+            for number, into, out, event_id in zip(plain.lines, counts[::2], counts[1::2], plain.ids(), strict=True):
+                values = (into, out, None, None, None, None, None, None)
+                ids = [(event_id, plain.arrival, plain.place)]
+                self._line(number).windows[plain.start] = Window(plain.end, values, plain.arrival, ids, plain.stamp)
+        self.fresh.clear()
+        self.cover_run()
+
+    def _line(self, number: int) -> LineMemory:
         found = self.lines.get(number)
         if found is None:
             found = self.lines[number] = LineMemory()
         return found
 
-    def settle(self) -> None:
-        """Enter the windows of `fresh`."""
-        for text, start, end, numbers, counts, arrival, place, stamp in self.fresh:
-            ids = plain_ids(self.device, text, numbers, counts)
-            for number, into, out, event_id in zip(numbers, counts[::2], counts[1::2], ids, strict=True):
-                self._enter(number, into, out, start, end, event_id, arrival, place, stamp)
-        self.fresh.clear()
+    def begin_run(self, plain: Plain) -> None:
+        """A plain report that does not begin where the one before ended, or has other lines."""
+        self.cover_run()
+        self.run_lines, self.run_start, self.run_end = plain.lines, plain.start, plain.end
 
-    def _enter(
-        self, number: int, into: int, out: int, start: int, end: int, event_id: int, arrival: int, place: int, stamp: int
-    ) -> None:
-        line = self.lines.get(number)
-        if line is None:
-            line = self.lines[number] = LineMemory()
-        values = (into, out, None, None, None, None, None, None)
-        line.windows[start] = Window(end, values, arrival, [(event_id, arrival, place)], stamp)
-        line.cover(start, end)
+    def cover_run(self) -> None:
+        """Enter the minutes of noted reports as covered: neighbours as one long window."""
+        if self.run_start < self.run_end:
+            for number in self.run_lines:
+                self._line(number).cover(self.run_start, self.run_end)
+            self.run_start = self.run_end
 
 
 def packed(devices: dict[str, DeviceMemory]) -> bytes:
@@ -116,6 +132,8 @@ def packed(devices: dict[str, DeviceMemory]) -> bytes:
         {
             name: msgspec.structs.replace(
                 memory,
+                fresh=[],
+                noted=[(p.time_text, p.start, p.end, p.lines, p.counts, p.arrival, p.place, p.stamp) for p in memory.fresh],
                 lines={
                     number: LineMemory(line.windows, {}, {d: bits.to_bytes(180, "little") for d, bits in line.covered.items()})
                     for number, line in memory.lines.items()
@@ -131,6 +149,8 @@ def unpacked(data: bytes) -> dict[str, DeviceMemory]:
     devices = _DECODER.decode(data)
     for name, memory in devices.items():
         memory.device = name
+        memory.fresh = [_plain(name, *noted) for noted in memory.noted]
+        memory.noted = []
         for line in memory.lines.values():
             line.covered = {day: int.from_bytes(bits, "little") for day, bits in line.stored.items()}
             line.stored = {}
@@ -138,6 +158,20 @@ def unpacked(data: bytes) -> dict[str, DeviceMemory]:
 
 
 _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(dict[str, DeviceMemory])
+
+
+def _plain(
+    device: str,
+    text: str,
+    start: int,
+    end: int,
+    lines: tuple[int, ...],
+    counts: tuple[int, ...],
+    arrival: int,
+    place: int,
+    stamp: int,
+) -> Plain:
+    return Plain(device, "", text, start, end, lines, counts, arrival=arrival, place=place, stamp=stamp)
 
 
 def minute_mask(start: int, end: int) -> list[tuple[int, int]]:
@@ -254,20 +288,11 @@ def prune(memory: DeviceMemory, now: int, horizon: int, durable: int, keep_ids: 
 
 
 def _prune_fresh(memory: DeviceMemory, limit: int, durable: int) -> None:
-    """Of plain reports that nobody asked about only the covered minutes stay; neighbours are entered as one long window."""
-    gone = list(takewhile(lambda f: f[2] <= limit and f[7] <= durable and f[5] < limit * 1000, memory.fresh))
-    if not gone:
-        return
-    del memory.fresh[: len(gone)]
-    _, begin, until, lines, *_ = gone[0]
-    for _, start, end, numbers, *_ in gone:
-        if start > until or numbers != lines:
-            _cover(memory, lines, begin, until)
-            begin, lines = start, numbers
-        until = end
-    _cover(memory, lines, begin, until)
-
-
-def _cover(memory: DeviceMemory, lines: tuple[int, ...], start: int, end: int) -> None:
-    for number in lines:
-        memory.lines.setdefault(number, LineMemory()).cover(start, end)
+    """Of plain reports that nobody asked about only the covered minutes stay. They are in order of time, arrival and stamp."""
+    fresh = memory.fresh
+    n = bisect_right(fresh, limit, key=_END)
+    while n and (fresh[n - 1].stamp > durable or fresh[n - 1].arrival >= limit * 1000):
+        n -= 1
+    if n:
+        memory.cover_run()
+        del fresh[:n]

@@ -89,7 +89,8 @@ class Flow(msgspec.Struct, frozen=True):
 
     `after`: the flows that it builds on. `tables`: what it writes. `build(site, state, upstream, context)` makes it for one
     store from saved state (None: fresh); `upstream` holds the flows named in `after`. `wants_changes`: it reads
-    `Moment.changes`, which is left out when nobody asks for it.
+    `Moment.changes`, which is left out when nobody asks for it. `sections`: its revised tables follow from the observations of
+    these sections alone, so repair, rebuild and audit play them to a fresh one (without `upstream`, with an endless horizon).
     """
 
     name: str
@@ -98,6 +99,7 @@ class Flow(msgspec.Struct, frozen=True):
     tables: tuple[type[Table], ...]
     build: Build
     wants_changes: bool = False
+    sections: tuple[str, ...] = ()
 
 
 __all__ = ["FOREVER", "Context", "Flow", "Moment", "Output", "PlainFlow", "Rows", "SiteFlow"]

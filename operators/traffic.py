@@ -5,22 +5,22 @@ has passed; what is later goes to the sums that are still open and asks for a re
 endless horizon is what repair, rebuild and audit run.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import msgspec
+import numpy as np
 
 from operators.calendar import bucket, local_start, utc_offset
-from operators.ingest import Accepted
+from operators.ingest import Accepted, values_of
 from operators.memory import Values
+from operators.plain_runs import Minutes, Part, Run, by_quarter, quarters_of, runs_of, total_of
 from operators.spread import MINUTE, spread
 from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
 from schemas.events import LineCount, Plain
-from schemas.forms import MINUTE_RUNS, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES
+from schemas.forms import MINUTE_RUNS, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES, SITE_RUNS
 from schemas.rows import GENERATION
 from schemas.sites import Site
 
@@ -33,7 +33,6 @@ FOREVER = 1 << 40
 
 LineKey = tuple[str, int]
 Rows = dict[str, list[Any]]
-_LINES = attrgetter("lines")
 
 
 class Change(msgspec.Struct, gc=False):
@@ -71,6 +70,26 @@ class Placed(NamedTuple):
     entrance: bool
     swap: bool
     source: str
+
+
+def _plain_sums(into: int, out: int, n: int, known: int) -> Sums:
+    """Sums of `n` reports over a minute each that tell no classes apart."""
+    return [into, out, None, None, None, None, None, None, MINUTE * n, MINUTE, n, known]
+
+
+def counted(a: Accepted, event: LineCount, swap: bool) -> list[tuple[int, int, Values]]:
+    """(minute, covered seconds, values) that an accepted count adds. `swap`: the line is mounted the other way round.
+
+    A correction adds new minus old; a superseded report adds knowledge only.
+    """
+    new = swapped(values_of(event)) if swap else values_of(event)
+    fresh = spread(a.start, a.end, new)
+    if a.verdict == "new":
+        return fresh
+    if a.before is None:
+        return [(m, 0, NOTHING) for m, _, _ in fresh]
+    old = spread(a.start, a.end, swapped(a.before) if swap else a.before)
+    return [(m, 0, difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
 
 
 class Traffic:
@@ -141,119 +160,56 @@ class Traffic:
     def _write_waiting(self, now: int, out: Rows) -> None:
         """Count the plain reports that wait and write their rows in one go, without the way through minutes that change.
 
-        Windows that are not a minute of the clock go the way of `_count_waiting`.
+        That minutes of a run are new, and ascend, follows from the order: a plain report begins where the newest window of
+        its device ended, or later. What is in no run goes the way of `_count_waiting`.
         """
-        whole: dict[str, list[Plain]] = {}
-        left = []
-        for plain in self._waiting:
-            if plain.end - plain.start != MINUTE or plain.start % MINUTE:
-                left.append(plain)
-            elif plain.device in whole:
-                whole[plain.device].append(plain)
-            else:
-                whole[plain.device] = [plain]
-        self._waiting = left
+        runs, self._waiting = runs_of(self._waiting)
         self.propagate()  # so that what is new to the store's minutes can be told
-        runs, gains = out.setdefault(MINUTE_RUNS.name, []), dict[int, list[int]]()
-        for device, reports in whole.items():
-            for lines, run in groupby(reports, _LINES):
-                self._write_run(device, lines, list(run), now, runs, gains)
-        self._write_total(gains, now, out.setdefault(PLAIN_SITE_MINUTES.name, []))
+        parts: list[Part] = []
+        for run in runs:
+            self._write_run(run, now, out.setdefault(MINUTE_RUNS.name, []), parts)
+        if parts:
+            self._write_total(total_of(parts), now, out.setdefault(SITE_RUNS.name, []))
 
-    def _write_total(self, gains: dict[int, list[int]], now: int, rows: list[Any]) -> None:
-        """Add to the store's minutes; rows at once of those that are new, nearly all of them."""
-        total, site, expected = self.state.total, self.site.id, MINUTE * self.entrances
-        done_before, gone_before = now - self.close_after - MINUTE, now - self.horizon - MINUTE
-        delta: Sums = []
-        start = end = 0
-        for minute in sorted(gains):
-            into, out, n, known = gains[minute]
-            if minute in total.minutes:
-                total.gain(minute, [into, out, *NOTHING[2:], MINUTE * n, MINUTE, n, known])
-                continue
-            complete = 1 if minute <= done_before else 0
-            rows.append((site, minute, into, out, MINUTE * n, expected, complete, self.base + n, known))
-            if not complete:
-                total.open.add(minute)
-            if minute > gone_before:
-                total.minutes[minute] = [into, out, None, None, None, None, None, None, MINUTE * n, MINUTE, n, known]
-            if not start <= minute < end:
-                if delta:
-                    self._add_to_buckets(total, start, delta)
-                start, end = bucket(self.site.zone, minute, "15m")
-                delta = [0, 0, *NOTHING[2:], 0, MINUTE, 0, 0]
-            delta[0] += into
-            delta[1] += out
-            delta[MEASURED] += MINUTE * n
-            delta[N] += n
-            if known > delta[KNOWN]:
-                delta[KNOWN] = known
-        if delta:
-            self._add_to_buckets(total, start, delta)
-
-    def _write_run(
-        self, device: str, lines: tuple[int, ...], run: list[Plain], now: int, runs: list[Any], gains: dict[int, list[int]]
-    ) -> None:
-        """Rows of new minutes of one device, all with the same lines; `gains` collects what the store's minutes gain by them.
-
-        That they are new, and ascend, follows from the order: a plain report begins where the newest window of its device
-        ended, or later.
-        """
-        minutes, known = [p.start for p in run], [p.arrival for p in run]
-        columns = list(zip(*[p.counts for p in run], strict=True))
-        complete = bisect_right(minutes, now - self.close_after - MINUTE)
-        gone = bisect_right(minutes, now - self.horizon - MINUTE)
-        quarters = self._quarters(minutes, known)
-        entering = []
-        for line, into, out in zip(lines, columns[::2], columns[1::2], strict=True):
-            series, entrance, swap, source = self._place(device, line)
+    def _write_run(self, run: Run, now: int, rows: list[Any], parts: list[Part]) -> None:
+        """Rows of new minutes of one device; `parts` takes those of entrances."""
+        start, known = run.start, run.known
+        complete, gone = (bisect_right(start, now - after - MINUTE) for after in (self.close_after, self.horizon))
+        quarters = [(bucket(self.site.zone, start[a], "15m")[0], a, b, at) for a, b, at in quarters_of(start, known)]
+        for line, into, out in zip(run.lines, run.counts[::2], run.counts[1::2], strict=True):
+            series, entrance, swap, source = self._place(run.device, line)
             if source != "window":
                 continue
             if swap:
                 into, out = out, into
-            runs.append((self.site.id, device, line, minutes, into, out, known, complete, self.base + 1))
-            series.open.update(minutes[complete:])
-            for minute, i, o, at in zip(minutes[gone:], into[gone:], out[gone:], known[gone:], strict=True):
-                series.minutes[minute] = [i, o, None, None, None, None, None, None, MINUTE, MINUTE, 1, at]
-            for start, since, until, newest in quarters:
-                n = until - since
-                delta = [sum(into[since:until]), sum(out[since:until]), *NOTHING[2:], MINUTE * n, MINUTE, n, newest]
-                self._add_to_buckets(series, start, delta)
+            rows.append((self.site.id, run.device, line, start, into, out, known, complete, self.base + 1))
             if entrance:
-                entering.append((into, out))
-        if entering:
-            self._gain(minutes, entering, known, gains)
+                parts.append(Part(start, into, out, known))
+            series.open.update(start[complete:])
+            for minute, i, o, at in zip(start[gone:], into[gone:], out[gone:], known[gone:], strict=True):
+                series.minutes[minute] = [i, o, None, None, None, None, None, None, MINUTE, MINUTE, 1, at]
+            for quarter, a, b, at in quarters:
+                self._add_to_buckets(series, quarter, _plain_sums(sum(into[a:b]), sum(out[a:b]), b - a, at))
 
-    def _quarters(self, minutes: list[int], known: list[int]) -> list[tuple[int, int, int, int]]:
-        """Ascending minutes by quarter of an hour: its start, the slice of the minutes, the newest arrival among them."""
-        found, since = [], 0
-        while since < len(minutes):
-            start, end = bucket(self.site.zone, minutes[since], "15m")
-            until = bisect_left(minutes, end, since)
-            found.append((start, since, until, max(known[since:until])))
-            since = until
-        return found
-
-    @staticmethod
-    def _gain(minutes: list[int], entering: list[tuple[Any, Any]], known: list[int], gains: dict[int, list[int]]) -> None:
-        """Add the entrances of one device to what the store's minutes gain: people in, out, contributions, newest arrival."""
-        n = len(entering)
-        into, out = entering[0]
-        if n > 1:
-            into, out = (
-                map(sum, zip(*[e[0] for e in entering], strict=True)),
-                map(sum, zip(*[e[1] for e in entering], strict=True)),
-            )
-        for minute, i, o, at in zip(minutes, into, out, known, strict=True):
-            gain = gains.get(minute)
-            if gain is None:
-                gains[minute] = [i, o, n, at]
-                continue
-            gain[0] += i
-            gain[1] += o
-            gain[2] += n
-            if at > gain[3]:
-                gain[3] = at
+    def _write_total(self, gains: Minutes, now: int, rows: list[Any]) -> None:
+        """Add to the store's minutes; rows at once of those that are new, nearly all of them."""
+        total = self.state.total
+        if not total.minutes.keys().isdisjoint(gains.start.tolist()):
+            known = np.array([minute in total.minutes for minute in gains.start.tolist()])
+            for minute, *gain in zip(*(column[known].tolist() for column in gains), strict=True):
+                total.gain(minute, _plain_sums(*gain))
+            gains = Minutes(*(column[~known] for column in gains))
+        if not gains.start.size:
+            return
+        complete, gone = (
+            int(np.searchsorted(gains.start, now - s - MINUTE, "right")) for s in (self.close_after, self.horizon)
+        )
+        rows.append((self.site.id, *gains, complete, MINUTE * self.entrances, self.base))
+        total.open.update(gains.start[complete:].tolist())
+        for minute, *gain in zip(*(column[gone:].tolist() for column in gains), strict=True):
+            total.minutes[minute] = _plain_sums(*gain)
+        for minute, *gain in by_quarter(gains):
+            self._add_to_buckets(total, bucket(self.site.zone, minute, "15m")[0], _plain_sums(*gain))
 
     def _add_to_buckets(self, series: Series, start: int, delta: Sums) -> None:
         """Add what a quarter of an hour gained to it, to its hour and to its day."""
@@ -274,22 +230,9 @@ class Traffic:
         if a.verdict == "earlier":
             repairs.add(a.start)
             return
-        e = event
-        new: Values = (e.people_in, e.people_out, e.child_in, e.child_out, e.staff_in, e.staff_out, e.group_in, e.group_out)
-        if swap:
-            new = swapped(new)
-        parts = spread(a.start, a.end, new) if a.verdict == "new" else self._corrected(a, new, swap)
         at = Told(device, event.line, a.end - a.start, a.arrival)
-        for minute, seconds, values in parts:
+        for minute, seconds, values in counted(a, event, swap):
             self._touch(at, series, entrance, minute, seconds, values, now, changes, repairs)
-
-    def _corrected(self, a: Accepted, new: Values, swap: bool) -> list[tuple[int, int, Values]]:
-        """What a correction adds to each minute: new minus old; a superseded report adds knowledge only."""
-        fresh = spread(a.start, a.end, new)
-        if a.before is None:
-            return [(m, 0, NOTHING) for m, _, _ in fresh]
-        old = spread(a.start, a.end, swapped(a.before) if swap else a.before)
-        return [(m, 0, difference(v, o)) for (m, _, v), (_, _, o) in zip(fresh, old, strict=True)]
 
     def _touch(
         self,

@@ -93,7 +93,67 @@ class DeviceStatus(msgspec.Struct, gc=False, tag="device_status"):
     fields: dict[str, float | int | str | bool]
 
 
-Event = LineCount | ZoneCount | Stay | DwellSummary | FlowMatrix | DeviceStatus
+class Heat(msgspec.Struct, gc=False, tag="heat"):
+    """Heat over [start, end): unitless, of the device's own scale. `cells`: sparse (x, y, value) on a grid `columns` x `rows`
+    (None: not stated); or `value` for one zone (0: whole view).
+    """
+
+    section: ClassVar[str] = "heat"
+    zone: int
+    start: int | None
+    end: int | None
+    value: float | None = None
+    cells: list[tuple[int, int, float]] = []
+    columns: int | None = None
+    rows: int | None = None
+
+
+class QueueLength(msgspec.Struct, gc=False, tag="queue_length"):
+    """People waiting in a queue at `end`; where the device knows them: wait of who was served last (s), people served within
+    [start, end), lanes open.
+    """
+
+    section: ClassVar[str] = "queue"
+    zone: int
+    start: int | None
+    end: int | None
+    length: int
+    wait_s: float | None = None
+    served: int | None = None
+    lanes_open: int | None = None
+
+
+class Demographics(msgspec.Struct, gc=False, tag="demographics"):
+    """People by class over [start, end), of a line or a zone (the other is None): `groups` = {"gender:female": 3,
+    "age:18-30": 2, "class:child": 1}. Aggregates only.
+    """
+
+    section: ClassVar[str] = "people"
+    line: int | None
+    zone: int | None
+    start: int | None
+    end: int | None
+    groups: dict[str, int]
+
+
+class Detection(msgspec.Struct, gc=False, tag="detection"):
+    """Something that video analytics saw: `what` = security incident | product interaction | display dwell | sentiment (snake
+    case), `label` (the vendor's word), `confidence` 0..1, a link and never an image.
+    """
+
+    section: ClassVar[str] = "detection"
+    what: str
+    start: int | None
+    end: int | None
+    zone: int | None = None
+    camera: str = ""
+    label: str = ""
+    confidence: float | None = None
+    value: float | None = None
+    link: str = ""
+
+
+Event = LineCount | ZoneCount | Stay | DwellSummary | FlowMatrix | Heat | QueueLength | Demographics | Detection | DeviceStatus
 
 
 class Refusal(msgspec.Struct, gc=False):

@@ -145,7 +145,6 @@ how many of the first ones are complete; the revision of all."""
 def _line_minutes(runs: Sequence[MinuteRun]) -> Columns:
     site, device, line, minutes, people_in, people_out, known, complete, revision = zip(*runs, strict=True)
     times = np.array(list(map(len, minutes)))
-    place = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)  # of the minute in its run
     return {
         "site": Repeated(site, times.tolist()),
         "device": Repeated(device, times.tolist()),
@@ -153,10 +152,38 @@ def _line_minutes(runs: Sequence[MinuteRun]) -> Columns:
         "minute": _flat(minutes),
         "people_in": _flat(people_in),
         "people_out": _flat(people_out),
-        "complete": (place < np.repeat(_numbers(complete), times)).astype(np.int64),
+        "complete": _first(complete, times),
         "revision": np.repeat(_numbers(revision), times),
         "known_at_ms": _flat(known),
     }
+
+
+SiteRun = tuple[str, Numbers, Numbers, Numbers, Numbers, Numbers, int, int, int]
+"""Minutes of a store, each of which reports over a minute covered whole: its name; their starts, people in, people out, number
+of reports, newest arrivals; how many of the first ones are complete; seconds that could be covered; the revision before all."""
+
+
+def _site_minutes(runs: Sequence[SiteRun]) -> Columns:
+    site, minutes, people_in, people_out, reports, known, complete, expected, base = zip(*runs, strict=True)
+    times, n = np.array(list(map(len, minutes))), np.concatenate(reports)
+    return {
+        "site": Repeated(site, times.tolist()),
+        "minute": np.concatenate(minutes),
+        "people_in": np.concatenate(people_in),
+        "people_out": np.concatenate(people_out),
+        "measured_s": 60 * n,
+        "expected_s": np.repeat(_numbers(expected), times),
+        "complete": _first(complete, times),
+        "revision": np.repeat(_numbers(base), times) + n,
+        "known_at_ms": np.concatenate(known),
+    }
+
+
+def _first(many: Sequence[int], times: Numbers) -> Numbers:
+    """1 for the first so many rows of each run, 0 for the rest."""
+    place = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)  # of the row in its run
+    first: Numbers = (place < np.repeat(_numbers(many), times)).astype(np.int64)
+    return first
 
 
 def _tuples(table: type[Table], same: Mapping[str, Any]) -> Callable[[Sequence[Any]], Columns]:
@@ -173,3 +200,5 @@ MINUTE_RUNS = Form("line_minutes in runs", LineMinutes, _line_minutes, **_NO_CLA
 """A short row is a `MinuteRun`."""
 PLAIN_LINE_MINUTES = Form("line_minutes without classes", LineMinutes, _tuples(LineMinutes, _NO_CLASSES), **_NO_CLASSES)
 PLAIN_SITE_MINUTES = Form("site_minutes without classes", SiteMinutes, _tuples(SiteMinutes, _NO_CLASSES), **_NO_CLASSES)
+SITE_RUNS = Form("site_minutes in runs", SiteMinutes, _site_minutes, **_NO_CLASSES)
+"""A short row is a `SiteRun`."""

@@ -79,7 +79,7 @@ class Observations(Table):
     site = Column(NAME, "Store the device belonged to on arrival")
     device = Column(NAME, "Serial number or devEUI, lower case")
     event_id = Column(U64, "Identity of the event: hash of what the device said, never of when it arrived")
-    section = Column(NAME, "line, zone, stay, dwell, flow or status")
+    section = Column(NAME, "line, zone, stay, dwell, flow, heat, queue, people, detection or status")
     kind = Column(NAME, "window, trigger or total; empty where that makes no sense")
     part = Column(U16, "Number of the line or zone; 0 the whole view")
     start = Column(TIME, "Chosen event time: start of the window, or the moment")
@@ -93,7 +93,7 @@ class Observations(Table):
     staff_out = Column(MAYBE, "Staff out")
     group_in = Column(MAYBE, "Groups in (groups, not people)")
     group_out = Column(MAYBE, "Groups out")
-    present = Column(MAYBE, "People present at the end")
+    present = Column(MAYBE, "People present at the end; in a queue: people waiting")
     detail = Column(TEXT, "JSON of everything that has no column of its own; empty when there is nothing")
     dialect = Column(NAME, "Decoder that read it")
     device_time = Column(TEXT, "Device time exactly as sent; empty when the message has none")
@@ -444,3 +444,7 @@ class Lines(Table):
     line_name = Column(TEXT, "Name of the line for people")
     role = Column(NAME, "entrance, inner, outside, department, checkout or service")
     loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
+
+
+from schemas import floor_rows as floor_rows  # noqa: E402  # its tables are built from what stands above
+from schemas import rows_zones as _zones  # noqa: E402, F401  # who knows one table knows them all

@@ -16,22 +16,28 @@ OVERFLOW = "unassigned/overflow"
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One counting line. `swap`: in and out are exchanged (mounting). `counting`: which kind counts; the others check it."""
+    """One counting line. `swap`: in and out are exchanged (mounting). `counting`: which kind counts; the others check it.
+
+    `queue`: number of the zone with role `checkout` that a line with role `checkout` leads into and one with role `service` out
+    of; None: the only such zone of the device.
+    """
 
     number: int
     name: str = ""
     role: Role = "entrance"
     swap: bool = False
     counting: Source | None = None
+    queue: int | None = None
 
 
 class Zone(msgspec.Struct, frozen=True):
-    """One zone of a device. `capacity`: people, None for no limit."""
+    """One zone of a device. `capacity`: people, None for no limit. `queue`: of a zone with role `service`, as in `Line`."""
 
     number: int
     name: str = ""
     role: Role = "department"
     capacity: int | None = None
+    queue: int | None = None
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -60,6 +66,13 @@ class Device(msgspec.Struct, frozen=True):
         """The line of that number; one that nobody declared counts as an entrance."""
         found = self.lines.get(number)
         return found if found is not None else Line(number, f"Line {number}")
+
+    def queue_of(self, part: Line | Zone) -> int:
+        """The queue to which a line or zone belongs; 0 when nobody says which of several it is."""
+        if part.queue is not None:
+            return part.queue
+        queues = [z.number for z in self.zones.values() if z.role == "checkout"]
+        return queues[0] if len(queues) == 1 else 0
 
     def swapped(self, number: int) -> bool:
         return self.swap != self.line(number).swap

@@ -34,16 +34,16 @@ def _checked(zone: str, stamps: str, speed: float) -> None:
 def register(app: typer.Typer) -> None:
     @app.command()
     def replay(
-        files: Annotated[list[Path], typer.Argument(help="payload files, JSON lines, or count series (.csv, CalIt2's .data)")],
+        files: Annotated[list[Path], typer.Argument(help="payload files, JSON lines, tables (.csv, CalIt2's .data)")],
         to: Annotated[str, typer.Option(help="mqtt://HOST:PORT, sqlite:///FOLDER or kafka://HOST:PORT")],
         speed: Annotated[float, typer.Option(help="times the recorded pace; 0: all at once")] = 0.0,
-        zone: Annotated[str, typer.Option(help="IANA zone of a count series")] = "UTC",
+        zone: Annotated[str, typer.Option(help="IANA zone of times without offset")] = "UTC",
         device: Annotated[
-            str, typer.Option(help="serial number of the sensor that a count series becomes")
+            str, typer.Option(help="serial number of the sensor that a count series, or a row without device, becomes")
         ] = "6600REPLAY000001",
         stamps: Annotated[str, typer.Option(help="whether a series' times are the start or the end of its intervals")] = "",
     ) -> None:
-        """Send recorded payloads, or a count series as a VS133's window reports, to a broker or into a log.
+        """Send recorded payloads, events as footstream/v1, or a count series as a VS133's window reports, to a broker or a log.
 
         Into a log, each message arrives when it once did (a series: two seconds after the end of its interval); a broker's
         messages arrive now.

@@ -2,8 +2,9 @@
 
 A module is found by walking this folder and tried in the order of its `ORDER`. It has `DIALECT`, `MODELS`, `ORDER`,
 `SAMPLES` and
-- a message format: `accepts(message)`, `decode_object(message, draft)`; with `PEEK` and `decode_bytes(value)` a fast reader
-  of the well-formed case beside it, which answers a report, a plain one in short, or None when it is not sure;
+- a message format: `accepts(message)`, `decode_object(message, draft)`, which gives a report or several; with `PEEK` and
+  `decode_bytes(value)` a fast reader of the well-formed case beside it, which answers a report, a plain one in short, or None
+  when it is not sure;
 - an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`;
 - a frame format: `LAYOUT`.
 
@@ -168,7 +169,8 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
         for module in _MESSAGES:
             if module.accepts(message):
                 dialect = module.DIALECT
-                return [module.decode_object(message, Draft(budget))]
+                found = module.decode_object(message, Draft(budget))
+                return found if isinstance(found, list) else [found]
         return [unknown_object(message)]
     except Bad as bad:
         return [Report(device_of(message), dialect, "", None, [], [bad.refusal])]

@@ -67,6 +67,8 @@ def _dialects() -> Iterator[tuple[str, Callable[[int], bytes], Plain]]:
         _plain_uplink,
     )
     yield "lorawan vs121 in ug65", lambda n: _uplink(n, bytes.fromhex("04C9030800A106CD05") + _period(5, n)), _plain_uplink
+    yield "footstream/v1 lines", _footstream_lines, _plain_footstream
+    yield "footstream/v1 zones, queue, heat", _footstream_more, _plain_footstream
 
 
 def _times(number: int) -> dict[str, Any]:
@@ -151,6 +153,27 @@ def _vs121p_line(number: int) -> bytes:
     return json.dumps(_vs121p(number) | {"in_counted": number % 9, "out_counted": 3, "total_data": totals}).encode()
 
 
+def _footstream(number: int, events: list[dict[str, Any]]) -> bytes:
+    start = (_START + timedelta(minutes=number // 100)).astimezone(_ZONE)
+    span = {"start": start.isoformat(), "end": (start + timedelta(minutes=1)).isoformat()}
+    head = {"format": "footstream/v1", "device": f"box{number % 100:05d}", "name": "North door", "firmware": "2.1"}
+    return json.dumps(head | span | {"events": events}).encode()
+
+
+def _footstream_lines(number: int) -> bytes:
+    return _footstream(
+        number,
+        [{"type": "line_count", "line": n, "people_in": (number * 7 + n) % 11, "people_out": number % 7} for n in (1, 2)],
+    )
+
+
+def _footstream_more(number: int) -> bytes:
+    zones = [{"type": "zone_count", "zone": zone, "present": (number + zone) % 9, "peak": 9} for zone in (1, 2, 3)]
+    queue = {"type": "queue_length", "zone": 9, "length": number % 12, "wait_s": 95.5, "lanes_open": 2}
+    heat = {"type": "heat", "cells": [[x, number % 10, x * 0.5] for x in range(20)], "columns": 20, "rows": 10}
+    return _footstream(number, [*zones, queue, heat])
+
+
 def _period(channel: int, number: int) -> bytes:
     return bytes([channel, 0xCC]) + (number % 9).to_bytes(2, "little") + (number % 7).to_bytes(2, "little")
 
@@ -220,6 +243,14 @@ def _plain_uplink(payload: bytes) -> object:
     message = json.loads(payload)
     frame = base64.b64decode(message["data"])
     return [message["devEUI"], message["fCnt"], datetime.fromisoformat(message["time"]), *frame]
+
+
+def _plain_footstream(payload: bytes) -> object:
+    message = json.loads(payload)
+    found = [message["device"], datetime.fromisoformat(message["start"]), datetime.fromisoformat(message["end"])]
+    for item in message["events"]:
+        found += [item[key] for key in item if key != "type"]
+    return found
 
 
 def _heavy() -> list[bytes]:

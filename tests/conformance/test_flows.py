@@ -2,7 +2,8 @@
 
 A flow's file holds SAMPLE, a list of (arrival as ISO time, payload), and EXPECTED, which says for every table that the flow
 writes the newest rows in order of their keys, with the columns worth looking at (times as ISO text, UTC). The samples play in
-one store: open all day, zone UTC, 100 people, one entrance, which reports every minute.
+one store: open all day, zone UTC, 100 people, one entrance, which reports every minute and sees the zones 2 (a shelf, ten
+people), 3 (a queue, six people) and 4 (its till).
 """
 
 import random
@@ -21,15 +22,20 @@ from schemas.events import Plain
 from schemas.forms import whole_rows
 from schemas.rows import TABLES
 from schemas.sensors import read
-from schemas.sites import Device, Line, Site
+from schemas.sites import Device, Line, Site, Zone
 
 DEVICE = "6537f28778010000"
+ZONES = {
+    2: Zone(2, "Shelf", capacity=10),
+    3: Zone(3, "Queue", "checkout", capacity=6),
+    4: Zone(4, "Till", "service"),
+}
 SITE = Site(
     id="shop",
     name="Shop",
     zone="UTC",
     capacity_operational=100,
-    devices={DEVICE: Device(id=DEVICE, name="Door", lines={1: Line(1, "Door", "entrance")})},
+    devices={DEVICE: Device(id=DEVICE, name="Door", lines={1: Line(1, "Door", "entrance")}, zones=ZONES)},
 )
 FLOWS = sorted(discovered())
 SEEDS = range(20)

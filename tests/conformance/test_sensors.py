@@ -9,7 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.events import DwellSummary, FlowMatrix, LineCount, Report, Stay, ZoneCount, event_id
+from schemas.events import (
+    Demographics,
+    Detection,
+    DwellSummary,
+    FlowMatrix,
+    Heat,
+    LineCount,
+    QueueLength,
+    Report,
+    Stay,
+    ZoneCount,
+    event_id,
+)
 from schemas.sensors import MAX_BYTES, SENSORS, decode, decode_frame
 from schemas.sensors._sample import DEVICE, Sample
 
@@ -40,6 +52,14 @@ def counts(report: Report) -> list[int | float]:
                 found += [event.avg_s, event.max_s]
             case FlowMatrix():
                 found += event.cells.values()
+            case Heat():
+                found += [event.value, event.columns, event.rows, *(value for cell in event.cells for value in cell)]
+            case QueueLength():
+                found += [event.length, event.wait_s, event.served, event.lanes_open]
+            case Demographics():
+                found += event.groups.values()
+            case Detection():
+                found.append(event.confidence)
     return [value for value in found if value is not None]
 
 

@@ -22,7 +22,10 @@ _DOOR = Device("a", "Door", lines={1: Line(1, "In", "entrance"), 2: Line(2, "Bac
 _OTHERS = (
     Device("b", "Trusted", lines={1: Line(1, "In", "entrance")}, clock="device", swap=True),
     Device(
-        "c", "By trigger", lines={1: Line(1, "In", "inner"), 2: Line(2, "Out", "entrance", counting="trigger")}, interval_s=300
+        "c",
+        "By trigger",
+        lines={1: Line(1, "In", "checkout"), 2: Line(2, "Out", "entrance", counting="trigger")},
+        interval_s=300,
     ),
     Device("d", "No clock", lines={1: Line(1, "In", "entrance")}, clock="arrival"),
 )
@@ -80,7 +83,7 @@ def play(flows: Sequence[str], history: Sequence[Sent], short: bool) -> tuple[di
     return {table: sorted(rows, key=repr) for table, rows in whole_rows(out.rows).items() if rows}, out.transitions
 
 
-@pytest.mark.parametrize("flows", [["ingest"], ["traffic"], ["alerts"]], ids=lambda f: f[0])
+@pytest.mark.parametrize("flows", [["ingest"], ["traffic"], ["queues"], ["alerts"]], ids=lambda f: f[0])
 @settings(max_examples=80)
 @given(history=histories())
 def test_the_short_way_writes_what_the_long_way_writes(flows: list[str], history: list[Sent]) -> None:

@@ -35,7 +35,7 @@ def test_the_example_file_loads_and_says_every_key() -> None:
     assert dict(site.exceptions) == {"2026-12-24": ((540, 840),), "2026-12-25": ()}
     door = site.devices["6384e16179950009"]
     assert door.lines == {1: Line(1, "Door left", "entrance", False, "window"), 2: Line(2, "To the café", "inner")}
-    assert door.zones == {1: Zone(1, "Checkout", "checkout", 12)}
+    assert door.zones == {1: Zone(1, "Checkout", "checkout", 12), 2: Zone(2, "Tills", "service", queue=1)}
     assert site.devices["24e124707c481000"].since == int(datetime(2026, 3, 1, 5, tzinfo=UTC).timestamp())
     keys = set(Device.__struct_fields__) - {"since", "lines", "zones"} | {"from", "[[devices.lines]]", "[[devices.zones]]"}
     assert not [key for key in keys if key not in EXAMPLE.read_text()]

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from schemas.events import Plain
-from schemas.forms import FORMS, MINUTE_RUNS, PLAIN_SITE_MINUTES, PLAIN_WINDOWS, Form, Same, whole_rows
+from schemas.forms import FORMS, MINUTE_RUNS, PLAIN_SITE_MINUTES, PLAIN_WINDOWS, SITE_RUNS, Form, Same, whole_rows
 from schemas.rows import TABLES
 
 SHORT: dict[str, tuple[list[Any], list[dict[str, Any]]]] = {
@@ -21,12 +22,26 @@ SHORT: dict[str, tuple[list[Any], list[dict[str, Any]]]] = {
         ],
     ),
     MINUTE_RUNS.name: (
-        [("shop", "d", 1, [0, 60, 120], (1, 2, 3), (4, 5, 6), [7, 8, 9], 2, 1), ("shop", "d", 2, [60], (0,), (1,), [8], 0, 5)],
+        [
+            ("shop", "d", 1, *np.array([[0, 60, 120], [1, 2, 3], [4, 5, 6], [7, 8, 9]]), 2, 1),
+            ("shop", "d", 2, *np.array([[60], [0], [1], [8]]), 0, 5),
+        ],
         [
             {"line": 1, "minute": 0, "people_in": 1, "people_out": 4, "complete": 1, "known_at_ms": 7, "measured_s": 60},
             {"line": 1, "minute": 60, "people_in": 2, "people_out": 5, "complete": 1, "known_at_ms": 8, "revision": 1},
             {"line": 1, "minute": 120, "people_in": 3, "people_out": 6, "complete": 0, "known_at_ms": 9, "child_in": None},
             {"line": 2, "minute": 60, "people_in": 0, "people_out": 1, "complete": 0, "revision": 5, "resolution_s": 60},
+        ],
+    ),
+    SITE_RUNS.name: (
+        [
+            ("shop", *np.array([[0, 60], [1, 2], [4, 5], [2, 3], [7, 8]]), 1, 180, 0),
+            ("mall", *np.array([[60], [0], [1], [1], [9]]), 0, 60, 1 << 40),
+        ],
+        [
+            {"site": "shop", "minute": 0, "people_in": 1, "people_out": 4, "complete": 1, "known_at_ms": 7, "measured_s": 120},
+            {"site": "shop", "minute": 60, "people_in": 2, "complete": 0, "expected_s": 180, "revision": 3, "child_in": None},
+            {"site": "mall", "minute": 60, "people_out": 1, "complete": 0, "expected_s": 60, "revision": (1 << 40) + 1},
         ],
     ),
     PLAIN_SITE_MINUTES.name: (
