@@ -8,6 +8,7 @@ import gzip
 import itertools
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from importlib.resources import files
 from math import isfinite, nan
 from pathlib import Path
 from statistics import median
@@ -15,9 +16,11 @@ from typing import NamedTuple
 
 from infra.errors import Problem
 from operators.anomaly import MODELS
-from operators.forecast import Band, HourForecast
+from operators.forecast import HourForecast
+from operators.forecasters import Band
 from operators.models import Point
 from operators.queues import Waiting
+from operators.special_days import Calendar, plain_days
 
 _EPOCH = datetime(1970, 1, 1)
 _CALLS = ("date", "vru_line", "call_id", "priority", "type", "q_start", "q_exit", "outcome", "ser_start", "ser_exit", "server")
@@ -127,13 +130,21 @@ def _hours(series: Series) -> Iterator[tuple[int, float | None]]:
         yield hour, total if measured else None
 
 
+def country_of(zone: str) -> str:
+    """ISO code of the country that a time zone lies in; empty when it is in none."""
+    lines = files("tzdata").joinpath("zoneinfo/zone1970.tab").read_text(encoding="utf-8").splitlines() if zone else []
+    found = [line.split("\t")[0] for line in lines if not line.startswith("#") and line.split("\t")[2] == zone]
+    # The first of several is the one that the zone's city lies in.
+    return found[0].split(",")[0] if found else ""
+
+
 def _stamp(hour: int) -> str:
     return (_EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%d %H:%M")
 
 
-def forecast_rows(series: Series) -> Iterator[tuple[str, ...]]:
+def forecast_rows(series: Series, calendar: Calendar = plain_days) -> Iterator[tuple[str, ...]]:
     """made_at, target, mean, lo, hi: one step every hour, 24 at midnight, six, noon and six."""
-    model = HourForecast()
+    model = HourForecast(calendar)
     for hour, value in _hours(series):
         model.learn(hour, value)
         steps = range(1, 25) if hour % 6 == 0 else (1,)

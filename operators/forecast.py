@@ -2,90 +2,91 @@
 
 All arithmetic is on z = sqrt(count + 3/8). What is kept of a series:
 
-- A *profile* of the civil week, twice: 168 means with weight 0.15 and 0.35. A surprise counts as twice the usual one
-  of its hour at most, so that a holiday does not spoil the week after; the same surprise twice running is a new habit.
-- *Levels*: how far the last hours were from the profile, five exponential means with memories of one hour to three days.
-- *Regressions* (operators/recursive.py) from levels, the same hour one, two and seven days ago, and the faster profile, to what
-  came: one for each of six steps (between them coefficients are interpolated), and for the next hour one more for each hour of
-  the day, which also looks at whether today runs like a Sunday. The next hour's forecast is the mean of its two.
+- The usual week (operators/week_profile.py), and what holidays make of it (operators/special_days.py).
+- *Levels*: how far the last hours were from the usual week, five exponential means with memories of one hour to three days.
+- *Regressions* (operators/normal_equations.py) from levels, the same hour one, two and seven days ago, and the faster profile,
+  to what came: one for each of six steps (between them coefficients are interpolated), and for the next hour one more for each
+  hour of the day, which also looks at whether today runs like a Sunday. The next hour's forecast is the mean of its two.
 - *Intervals*: quantiles of past errors, in units of the usual error at that step and hour of the day, tracked online so that
   each covers its share in the long run whatever the series does.
+
+The week and the levels follow every hour; regressions and intervals are taught a day at a time, which makes it fast.
 """
 
+from array import array
 from collections.abc import Sequence
 from math import exp, isfinite, sqrt
 
 import msgspec
 import numpy as np
 
+from operators.forecasters import FARTHEST, LEVELS, Band, ForecasterSpec
 from operators.models import UnreadableState, pack, unpack
-from operators.recursive import Floats, Regressions
+from operators.normal_equations import Many, NormalEquations
+from operators.special_days import CLOSED, ORDINARY, Calendar, Holidays, plain_days
+from operators.week_profile import WEEK_HOURS, WeekProfile
 
-WEEK_HOURS = 168
 STEPS = (1, 2, 3, 6, 12, 24)
 """Steps ahead, in hours, that have a regression of their own; farther ones use that of 24."""
-FARTHEST = 48
-"""Hours ahead that may be asked for."""
 NAME = "hour-week-regression"
-LEVELS = (0.025, 0.1, 0.25, 0.75, 0.9, 0.975)
-"""Points of the three central intervals, 95, 80 and 50 %."""
 _NORMAL = (-1.96, -1.2816, -0.6745, 0.6745, 1.2816, 1.96)
-_RATES = np.array((0.15, 0.35), np.float32)
-_FADES = np.array((0.0, 0.4, 0.75, 0.93, 0.985), np.float32)
+_FADES = (0.0, 0.4, 0.75, 0.93, 0.985)
 """Weight of an hour's past in each level."""
 _LAGS = np.array((24, 48, 168))
 _KEPT = 192
 """Residuals kept: a week and a day."""
-_CLIP = 2.0
+_BLOCK = 24
+"""Hours that are learnt together: a day of the civil clock."""
+_RING = 48
+"""Hours of levels kept: a block and the longest step."""
 _TRACK = 0.02
 """Step of the tracked quantiles, in usual errors."""
-_MOST = 3e4
-"""Greatest z that is taken in: counts up to 9e8."""
+_MOST = 1e4
+"""Greatest z that is taken in: counts up to 1e8."""
 _SUNDAY = 6 * 24
 _CLOSED = sqrt(1.375)
 """z of one person: an hour below that is taken to be closed, and would only make the intervals look too wide."""
-_PARAMS = {"version": 1.0}
+_PARAMS = {"version": 2.0}
 _WIDE, _NARROW = len(_FADES) + len(_LAGS) + 1, 6
-
-
-class Band(msgspec.Struct, frozen=True, gc=False):
-    """People in one hour: median, and the points of `LEVELS`. `step`: hours ahead."""
-
-    step: int
-    mean: float
-    points: tuple[float, ...]
+_STEPS = np.array(STEPS)
+_POINTS = np.array(LEVELS)
+_LAG_KNOWN = _STEPS[:, None] <= _LAGS
 
 
 class HourForecast:
-    """One series. Hours are whole hours of the civil clock since 1970-01-01 00:00, without zone."""
+    """One series. Hours are whole hours of the civil clock since 1970-01-01 00:00, without zone. `calendar`: which hours are
+    special; it is no part of the state."""
 
-    def __init__(self) -> None:
+    def __init__(self, calendar: Calendar = plain_days) -> None:
+        self.calendar = calendar
         self._at = -1
         self._seen = 0
-        self._profile = np.full((2, WEEK_HOURS), np.nan, np.float32)
-        self._usual = np.zeros(WEEK_HOURS, np.float16)
-        self._times = np.zeros(WEEK_HOURS, np.uint8)
-        self._way = np.zeros(WEEK_HOURS, np.int8)
+        self._week = WeekProfile()
+        self._holidays = Holidays()
         self._residual = np.zeros(_KEPT, np.float16)
-        self._sums = np.zeros((2, len(_FADES)), np.float32)
-        self._levels = np.zeros((STEPS[-1], len(_FADES)), np.float16)
-        self._alike = np.zeros(5, np.float32)  # errors as usual and as a Sunday, their scale, the Sunday level's two sums
-        self._alike[2] = 1.0
-        self._narrow_x = np.zeros(_NARROW, np.float32)
+        self._sums = array("d", bytes(8 * 2 * len(_FADES)))
+        self._level = [0.0] * len(_FADES)
+        self._ring = np.zeros((_RING, len(_FADES)), np.float16)
+        self._alike = array("d", (0.0, 0.0, 1.0, 0.0, 0.0))
+        """Errors as usual and as a Sunday, their scale, the Sunday level's two sums."""
         first = np.zeros((len(STEPS), _WIDE), np.float32)
-        first[:, 2] = 0.9 ** np.array(STEPS)
-        self._wide = Regressions(first, 0.999, 10.0, 0.01)
+        first[:, 2] = 0.9**_STEPS
+        self._wide = NormalEquations(first, 0.999, 10.0, 0.01)
         start = np.zeros((24, _NARROW), np.float32)
         start[:, 1], start[:, 5] = 0.9, 0.7
-        self._narrow = Regressions(start, 0.99, 3.0, 0.05)
-        self._told = np.full((len(STEPS), STEPS[-1]), np.nan, np.float16)
-        self._error = np.ones((len(STEPS), 24), np.float32)
+        self._narrow = NormalEquations(start, 0.99, 3.0, 0.05)
+        self._error = np.ones((24, len(STEPS)), np.float16)
         self._points = np.tile(np.array(_NORMAL, np.float32) * np.float32(1.25), (len(STEPS), 1))
+        self._block = np.full((_BLOCK, 3 + _NARROW), np.nan, np.float16)
+        """For each hour of the open block: z, base and faster mean as they were, and features of the narrow regression."""
+        self._next = [0.0] * _NARROW
 
     @property
     def at(self) -> int:
         """The last hour taken in; -1 before any."""
         return self._at
+
+    # -- learning ----------------------------------------------------------------------------------------------------------
 
     def learn(self, hour: int, value: float | None) -> None:
         """Take the count of an hour in; None, NaN and negative: not measured. Hours that were passed over count as not
@@ -99,146 +100,129 @@ class HourForecast:
         self._take(hour, min(_MOST, sqrt(value + 0.375)) if known and value is not None else None)
 
     def _take(self, hour: int, z: float | None) -> None:
-        slot = (hour + 72) % WEEK_HOURS
-        base = float(self._profile[0, slot])
-        if z is not None and base == base:
-            self._teach(hour, slot, base, z)
-        self._residual[hour % _KEPT] = z - base if z is not None and base == base else 0.0
+        slot, kind = (hour + 72) % WEEK_HOURS, self.calendar(hour)
+        base = self._base(hour)
+        known = z is not None and base == base
+        self._residual[hour % _KEPT] = z - base if z is not None and known else 0.0
+        here = hour % _BLOCK
+        fast = self._fast(slot, base, kind)
+        taught = known and self._seen > WEEK_HOURS and fast == fast
+        self._block[here] = (z if known else np.nan, base, fast if taught else np.nan, *self._next)
         self._follow(hour, slot, base, z)
         if z is not None:
-            self._learn_profile(slot, z)
+            self._learn_week(slot, kind, z)
         self._at = hour
-        self._levels[hour % STEPS[-1]] = self._sums[0] / (self._sums[1] + np.float32(2.0))
-        self._foretell(hour)
+        self._ring[hour % _RING] = self._level
+        if here == _BLOCK - 1:
+            self._teach(hour)
+            self._block[:] = np.nan
+        self._next = self._narrow_features(hour + 1)
 
-    def _teach(self, hour: int, slot: int, base: float, z: float) -> None:
-        """Regressions and intervals learn from the forecasts that were made for this hour."""
-        if self._seen > WEEK_HOURS:
-            self._wide.learn(slice(0, len(STEPS)), self._features(hour, base, np.array(STEPS)), z - base)
-            self._narrow.learn(hour % 24, self._narrow_x[None, :], z - base)
-        made = self._told[np.arange(len(STEPS)), (hour - np.array(STEPS)) % STEPS[-1]]
-        known = np.isfinite(made)
-        if max(base, z) < _CLOSED or not known.any():
-            return
-        usual = self._error[:, hour % 24]
-        error = np.where(known, z - made, np.float32(0.0))
-        unit = error / usual
-        below = unit[:, None] < self._points
-        moved = np.float32(_TRACK) * (np.array(LEVELS, np.float32) - below)
-        self._points += np.where(known[:, None], moved, np.float32(0.0))
-        self._points[:] = np.sort(self._points, axis=1)
-        size = np.minimum(np.abs(error), 4 * usual)
-        usual += np.where(known, np.float32(0.04) * (size - usual), np.float32(0.0))
-        np.maximum(usual, np.float32(0.05), out=usual)
-
-    def _features(self, target: int, base: float, steps: np.ndarray) -> Floats:
-        """What was known `steps` hours before `target`, a row for each."""
-        x = np.empty((len(steps), _WIDE), np.float32)
-        n = len(_FADES)
-        x[:, :n] = self._levels[(target - np.minimum(steps, STEPS[-1])) % STEPS[-1]] * np.float32(base)
-        x[:, n : n + 3] = np.where(steps[:, None] <= _LAGS, self._residual[(target - _LAGS) % _KEPT], np.float32(0.0))
-        x[:, -1] = self._profile[1, (target + 72) % WEEK_HOURS] - base
-        return x
+    def _learn_week(self, slot: int, kind: str, z: float) -> None:
+        self._seen += 1
+        if kind == ORDINARY:
+            self._week.learn(slot, z)
+        else:
+            self._holidays.learn(kind, self._week.base(slot), self._sunday(slot, self._week.base(slot)), z)
 
     def _follow(self, hour: int, slot: int, base: float, z: float | None) -> None:
         """Levels of the last hours, and whether today runs like a Sunday."""
+        a, sums = self._alike, self._sums
         if hour % 24 == 3:
-            self._alike[:3] *= np.float32(0.3)
-        if z is None or base != base:
-            self._sums *= _FADES
+            for i in range(3):
+                a[i] *= 0.3
+            a[2] = max(a[2], 1e-6)
+        known = z is not None and base == base
+        square = base * base if known else 0.0
+        # A surprise counts as far as a forecast may follow it.
+        product = base * max(-base, min(2.0 * base + 5.0, z - base)) if z is not None and known else 0.0
+        for i, fade in enumerate(_FADES):
+            sums[i] = fade * sums[i] + product
+            sums[i + 5] = fade * sums[i + 5] + square
+        own = base * (1.0 + self._level[1])
+        self._level = [p / (q + 2.0) for p, q in zip(sums[:5], sums[5:], strict=True)]
+        if z is None or not known:
             return
         sunday = self._sunday(slot, base)
-        own = base * (1.0 + float(self._sums[0, 1] / (self._sums[1, 1] + 2.0)))
-        other = sunday * (1.0 + float(self._alike[3] / (self._alike[4] + 2.0)))
-        a = self._alike
+        other = sunday * (1.0 + a[3] / (a[4] + 2.0))
         a[0] = 0.85 * a[0] + abs(z - own)
         a[1] = 0.85 * a[1] + abs(z - other)
         a[2] = 0.85 * a[2] + 0.3 + 0.05 * base
         a[3] = 0.4 * a[3] + sunday * (z - sunday)
         a[4] = 0.4 * a[4] + sunday * sunday
-        self._sums *= _FADES
-        self._sums[0] += np.float32(base * (z - base))
-        self._sums[1] += np.float32(base * base)
+
+    def _teach(self, hour: int) -> None:
+        """Regressions and intervals learn from the block that ends with `hour`, each by what would have been said."""
+        z, base, fast = (self._block[:, i].astype(np.float64) for i in range(3))
+        known = np.isfinite(z)
+        taught = np.isfinite(fast)
+        if not known.any():
+            return
+        z, base = np.where(known, z, 0.0), np.where(known, base, 0.0)
+        hours = np.arange(hour - _BLOCK + 1, hour + 1)
+        wide = self._wide_features(hours, base, np.where(taught, fast, base))
+        narrow = np.where(taught[:, None], self._block[:, 3:], 0.0).astype(np.float64)
+        wanted = np.where(taught, z - base, 0.0)
+        first = int(hours[0]) % 24
+        rows = slice(first, first + _BLOCK)
+        said = (wide @ self._wide.theta[:, :, None])[:, :, 0]
+        said[0] = 0.5 * (said[0] + (narrow * self._narrow.theta[rows]).sum(1))
+        said = np.where(taught, _held(said, base), 0.0)
+        self._measure(rows, (z - base - said).T, known & (np.maximum(base, z) >= _CLOSED))
+        if taught.any():
+            self._wide.learn(
+                slice(0, len(STEPS)), wide, np.broadcast_to(wanted, said.shape), np.broadcast_to(taught, said.shape)
+            )
+            self._narrow.learn(rows, narrow[:, None, :], wanted[:, None], taught[:, None])
+
+    def _wide_features(self, hours: np.ndarray, base: Many, fast: Many) -> Many:
+        """What was known before each of `hours`, by steps: (steps, hours, features)."""
+        n, x = len(_FADES), np.empty((len(STEPS), len(hours), _WIDE))
+        x[:, :, :n] = self._ring[(hours - _STEPS[:, None]) % _RING] * base[:, None]
+        x[:, :, n : n + 3] = self._residual[(hours[:, None] - _LAGS) % _KEPT] * _LAG_KNOWN[:, None, :]
+        x[:, :, -1] = fast - base
+        return x
+
+    def _measure(self, rows: slice, error: Many, counts: np.ndarray) -> None:
+        """Errors (hours, steps) move the quantiles and the usual errors of their hours of the day."""
+        usual = self._error[rows]
+        below = (error / usual)[:, :, None] < self._points
+        self._points += _TRACK * ((_POINTS - below) * counts[:, None, None]).sum(0)
+        self._points.sort(axis=1)
+        usual += (0.04 * counts)[:, None] * (np.minimum(np.abs(error), 4.0 * usual) - usual)
+        np.maximum(usual, np.float32(0.05), out=usual)
+
+    # -- what is known of an hour ------------------------------------------------------------------------------------------
+
+    def _base(self, hour: int) -> float:
+        """z of an hour as usual, with what is special about it; NaN before that hour of the week was seen."""
+        slot, kind = (hour + 72) % WEEK_HOURS, self.calendar(hour)
+        own = self._week.slow[slot]
+        return own if kind == ORDINARY or own != own else self._holidays.base(kind, own, self._sunday(slot, own))
+
+    def _fast(self, slot: int, base: float, kind: str) -> float:
+        return self._week.fast[slot] if kind == ORDINARY else base
 
     def _sunday(self, slot: int, base: float) -> float:
         """Profile of the same hour on a Sunday; for a Sunday, on a Saturday."""
-        day = _SUNDAY if slot < _SUNDAY else _SUNDAY - 24
-        found = float(self._profile[0, day + slot % 24])
+        found = self._week.slow[(_SUNDAY if slot < _SUNDAY else _SUNDAY - 24) + slot % 24]
         return found if found == found else base
 
-    def _learn_profile(self, slot: int, z: float) -> None:
-        self._seen += 1
-        times = int(self._times[slot])
-        self._times[slot] = min(times + 1, 255)
-        if not times:
-            self._profile[:, slot] = z
-            return
-        error = z - float(self._profile[0, slot])
-        usual = float(self._usual[slot])
-        taught = error
-        if usual > 0.0:
-            most = _CLIP * usual
-            out = abs(error) > most
-            way = (1 if error > 0.0 else -1) if out else 0
-            taught = 0.7 * error if out and self._way[slot] == way else max(-most, min(most, error))
-            self._way[slot] = way
-        size = abs(error) + 1e-3
-        self._usual[slot] = max(0.05, usual + 0.1 * (min(size, 4.0 * usual) - usual) if usual > 0.0 else size)
-        rates = np.maximum(_RATES, np.float32(1.0 / (times + 1)))
-        # The second profile is taught the same clipped surprise, seen from where it stands itself.
-        self._profile[:, slot] += rates * (self._profile[0, slot] + np.float32(taught) - self._profile[:, slot])
-
-    def _foretell(self, hour: int) -> None:
-        """Keep what is said for the steps that have a regression; intervals and the next hour's regression learn from it."""
-        target = hour + 1
-        base = float(self._profile[0, (target + 72) % WEEK_HOURS])
-        if base == base:
-            level = self._levels[hour % STEPS[-1]] * np.float32(base)
-            self._narrow_x[:4] = level[:4]
-            self._narrow_x[4] = self._profile[1, (target + 72) % WEEK_HOURS] - base
-            self._narrow_x[5] = self._like_sunday(target, base)
-        for k, step in enumerate(STEPS):
-            self._told[k, hour % STEPS[-1]] = self._z(step)
-
-    def _like_sunday(self, target: int, base: float) -> float:
-        a = self._alike
-        odds = max(-30.0, min(30.0, 4.0 * (float((a[0] - a[1]) / a[2]) - 0.15)))
-        own = base * (1.0 + float(self._sums[0, 1] / (self._sums[1, 1] + 2.0)))
-        sunday = self._sunday((target + 72) % WEEK_HOURS, base) * (1.0 + float(a[3] / (a[4] + 2.0)))
-        return (sunday - own) / (1.0 + exp(-odds))
-
-    def _z(self, step: int) -> float:
-        """Median of z, `step` hours after the last; NaN before anything is known."""
-        target = self._at + step
+    def _narrow_features(self, target: int) -> list[float]:
         base = self._base(target)
-        if base != base or self._seen <= WEEK_HOURS:
-            return base
-        x = self._features(target, base, np.array((step,)))[0]
-        if x[-1] != x[-1]:
-            return base
-        found = float(x @ self._coefficients(step))
-        if step == 1:
-            found = 0.5 * (found + float(self._narrow_x @ self._narrow.theta[target % 24]))
-        return max(0.0, base + max(-base, min(2.0 * base + 5.0, found)))
-
-    def _base(self, target: int) -> float:
-        """Profile of an hour; of the same hour on the days that are known while it is not."""
-        base = float(self._profile[0, (target + 72) % WEEK_HOURS])
         if base != base:
-            others = self._profile[0, target % 24 :: 24]
-            known = others[np.isfinite(others)]
-            base = float(known.mean()) if len(known) else float("nan")
-        return base
+            return [0.0] * _NARROW
+        slot, kind = (target + 72) % WEEK_HOURS, self.calendar(target)
+        fast = self._fast(slot, base, kind)
+        like = 0.0
+        if kind == ORDINARY:
+            a = self._alike
+            odds = max(-30.0, min(30.0, 4.0 * ((a[0] - a[1]) / a[2] - 0.15)))
+            sunday = self._sunday(slot, base) * (1.0 + a[3] / (a[4] + 2.0))
+            like = (sunday - base * (1.0 + self._level[1])) / (1.0 + exp(-odds))
+        return [*(level * base for level in self._level[:4]), fast - base, like]
 
-    def _coefficients(self, step: int) -> Floats:
-        theta = self._wide.theta
-        k = int(np.searchsorted(STEPS, step))
-        if k == len(STEPS) or STEPS[k] == step:
-            found: Floats = theta[min(k, len(STEPS) - 1)]
-            return found
-        share = np.float32((step - STEPS[k - 1]) / (STEPS[k] - STEPS[k - 1]))
-        between: Floats = theta[k - 1] * (1 - share) + theta[k] * share
-        return between
+    # -- answers -----------------------------------------------------------------------------------------------------------
 
     def forecast(self, steps: Sequence[int]) -> list[Band]:
         """Bands for hours after the last one taken in, 1 to FARTHEST. Changes nothing. Empty before any count."""
@@ -250,49 +234,81 @@ class HourForecast:
         z = self._z(step)
         z = 0.0 if z != z else z
         k = next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1)
-        spread = float(self._error[k, (self._at + step) % 24])
-        points = tuple(_people(z + spread * float(q)) for q in self._points[k])
+        spread = float(self._error[(self._at + step) % 24, k])
+        points = tuple(_people(z + spread * q) for q in self._points[k].tolist())
         return Band(step, _people(z), points)
+
+    def _z(self, step: int) -> float:
+        """Median of z, `step` hours after the last; NaN before anything is known."""
+        target = self._at + step
+        slot, kind = (target + 72) % WEEK_HOURS, self.calendar(target)
+        base = self._base(target)
+        if base != base:
+            return self._week.base(slot)
+        fast = self._fast(slot, base, kind)
+        if self._seen <= WEEK_HOURS or fast != fast or kind == CLOSED:
+            return base
+        theta = self._coefficients(step)
+        found = base * sum(t * level for t, level in zip(theta, self._level, strict=False)) + theta[-1] * (fast - base)
+        for i, lag in enumerate((24, 48, 168)):
+            if step <= lag:
+                found += theta[len(_FADES) + i] * float(self._residual[(target - lag) % _KEPT])
+        if step == 1:
+            narrow = self._narrow.theta[target % 24].tolist()
+            found = 0.5 * (found + sum(t * x for t, x in zip(narrow, self._next, strict=True)))
+        return max(0.0, base + max(-base, min(2.0 * base + 5.0, found)))
+
+    def _coefficients(self, step: int) -> list[float]:
+        theta = self._wide.theta
+        k = next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1)
+        if step >= STEPS[k]:
+            return theta[k].tolist()  # type: ignore[no-any-return]  # numpy says Any
+        share = (step - STEPS[k - 1]) / (STEPS[k] - STEPS[k - 1])
+        return (theta[k - 1] * (1 - share) + theta[k] * share).tolist()  # type: ignore[no-any-return]  # numpy says Any
+
+    # -- state -------------------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
         """The state with its version (operators/models.py)."""
         plain = [getattr(self, name).tobytes() for name in _ARRAYS]
-        return pack(
-            NAME, _PARAMS, msgspec.msgpack.encode((self._at, self._seen, plain, self._wide.state(), self._narrow.state()))
-        )
+        parts = (self._week.state(), self._holidays.state(), self._wide.state(), self._narrow.state())
+        return pack(NAME, _PARAMS, msgspec.msgpack.encode((self._at, self._seen, self._level, self._next, plain, *parts)))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "HourForecast":
+    def from_bytes(cls, data: bytes, calendar: Calendar = plain_days) -> "HourForecast":
         """Raises UnreadableState."""
-        model = cls()
+        model = cls(calendar)
         try:
-            at, seen, plain, wide, narrow = msgspec.msgpack.decode(unpack(NAME, _PARAMS, data))
+            at, seen, level, following, plain, week, holidays, wide, narrow = msgspec.msgpack.decode(
+                unpack(NAME, _PARAMS, data)
+            )
             for name, part in zip(_ARRAYS, plain, strict=True):
                 kept = getattr(model, name)
-                kept[...] = np.frombuffer(part, kept.dtype).reshape(kept.shape)
+                if isinstance(kept, array):
+                    kept[:] = array("d", part)
+                else:
+                    kept[...] = np.frombuffer(part, kept.dtype).reshape(kept.shape)
+            model._week.load(week)
+            model._holidays.load(holidays)
             model._wide.load(wide)
             model._narrow.load(narrow)
             model._at, model._seen = int(at), int(seen)
+            model._level, model._next = [float(x) for x in level], [float(x) for x in following]
         except (ValueError, TypeError) as error:
             raise UnreadableState(f"model {NAME}: state is damaged ({error})") from error
         return model
 
 
-_ARRAYS = (
-    "_profile",
-    "_usual",
-    "_times",
-    "_way",
-    "_residual",
-    "_sums",
-    "_levels",
-    "_alike",
-    "_narrow_x",
-    "_told",
-    "_error",
-    "_points",
-)
+_ARRAYS = ("_residual", "_sums", "_ring", "_alike", "_error", "_points", "_block")
+
+
+def _held(found: Many, base: Many) -> Many:
+    """Changes of z within what may be said: never below nobody, never absurd."""
+    return np.maximum(-base, np.minimum(2.0 * base + 5.0, found))
 
 
 def _people(z: float) -> float:
     return max(0.0, z * z - 0.375) if z > 0.0 else 0.0
+
+
+FORECASTERS = (ForecasterSpec(NAME, HourForecast, HourForecast.from_bytes, most_bytes=8192),)

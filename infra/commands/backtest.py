@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from infra.errors import Problem
+from operators.special_days import Calendar
 
 
 class What(StrEnum):
@@ -29,13 +30,16 @@ def register(app: typer.Typer) -> None:
         what: Annotated[What, typer.Argument(help="forecast, anomaly or queue")],
         source: Annotated[Path, typer.Argument(metavar="IN", help="CSV or .csv.gz: time, count or value; or a call log")],
         out: Annotated[Path, typer.Argument(metavar="OUT", help="CSV to write; .gz is packed")],
-        zone: Annotated[str, typer.Option(help="IANA zone of the times; checked, the models go by the clock on the wall")] = "",
-        country: Annotated[str, typer.Option(help="country of the series; no model looks at holidays yet")] = "",
+        zone: Annotated[str, typer.Option(help="IANA zone of the times; names the country when that is not given")] = "",
+        country: Annotated[
+            str, typer.Option(help="country of the series for its public holidays: DE, or with a subdivision AU-VIC")
+        ] = "",
     ) -> None:
         """Run a model over a file, strictly in time order, and write what it said."""
-        from infra.backtest import anomaly_rows, forecast_rows, queue_rows, read_series  # numpy is slow to load
+        from infra.backtest import anomaly_rows, country_of, forecast_rows, queue_rows, read_series  # numpy is slow to load
 
         _checked(zone)
+        calendar = _calendar(country or country_of(zone), zone)
         rows: Iterable[Sequence[str]]
         header: Sequence[str]
         if what is What.queue:
@@ -43,7 +47,7 @@ def register(app: typer.Typer) -> None:
         else:
             series = read_series(source)
             header = ("made_at", "target", "mean", "lo", "hi") if what is What.forecast else (series.column, "score")
-            rows = forecast_rows(series) if what is What.forecast else anomaly_rows(series)
+            rows = forecast_rows(series, calendar) if what is What.forecast else anomaly_rows(series)
         print(f"backtest {what}: {_write(out, header, rows)} rows to {out}", file=sys.stderr)
 
 
@@ -53,6 +57,15 @@ def _checked(zone: str) -> None:
             ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise Problem(f"--zone {zone}: no such IANA zone; for example Europe/Berlin", 2) from None
+
+
+def _calendar(country: str, zone: str) -> Calendar:
+    from operators.holiday_calendar import UnknownCountry, holidays_of
+
+    try:
+        return holidays_of(country, zone)
+    except UnknownCountry as error:
+        raise Problem(f"--country {country}: {error}", 2) from None
 
 
 def _write(out: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
