@@ -197,13 +197,12 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
     try:
         message = fold(item)
         for module in _ENVELOPES:
-            if module.accepts(message):
+            said = message if len(message) == len(item) else fold(item, getattr(module, "SPELLINGS", ()))
+            if module.accepts(said):
                 dialect = module.DIALECT
                 if budget.left <= 0:
                     raise Bad("too_many_items", "", f"more than {ITEMS_MOST} items in one message")
-                if len(message) < len(item):  # a key stands there in two spellings
-                    message |= {name.lower(): item[name] for name in getattr(module, "SPELLINGS", ()) if name in item}
-                return _read_uplink(module.unwrap(message), budget)
+                return _read_uplink(module.unwrap(said), budget)
         for module in _MESSAGES:
             if module.accepts(message):
                 dialect = module.DIALECT

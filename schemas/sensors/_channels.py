@@ -3,9 +3,9 @@
 from functools import lru_cache
 from struct import Struct
 
-from schemas.events import Kind
+from schemas.events import Kind, LineCount
 from schemas.sensors._frame import Channel, Reader
-from schemas.sensors._record import Record
+from schemas.sensors._record import MISSING, Record
 
 _PAIR = Struct("<HH").unpack_from
 _U16 = Struct("<H").unpack_from
@@ -52,7 +52,7 @@ def line_children(kind: Kind, line: int) -> Reader:
 
     def read(record: Record, frame: bytes, at: int) -> None:
         into, out = _PAIR(frame, at)
-        record.part((kind, line), {"child_in": into, "child_out": out})
+        record.part((kind, line), (("child_in", into), ("child_out", out)))
 
     return read
 
@@ -60,10 +60,17 @@ def line_children(kind: Kind, line: int) -> Reader:
 @lru_cache
 def line_half(kind: Kind, line: int, name: str) -> Reader:
     """One direction of a running total, 32 bit."""
-    key = kind, line
+    key, into = (kind, line), name == "people_in"
 
     def read(record: Record, frame: bytes, at: int) -> None:
-        record.part(key, {name: _U32(frame, at)[0]})
+        people = _U32(frame, at)[0]
+        found = record.lines.get(key)
+        if into and found is None:  # the usual order, in one go
+            record.lines[key] = LineCount(line, kind, None, None, people, MISSING)
+        elif name == "people_out" and found is not None and found.people_out is None:
+            found.people_out = people
+        else:
+            record.part(key, ((name, people),))
 
     return read
 

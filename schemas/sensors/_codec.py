@@ -36,7 +36,7 @@ def _line(kind: Kind, line: int, field: str) -> _Put:
     def put(record: Record, value: object, key: str) -> None:
         people = count(value, key, most)
         if people is not None:
-            record.part((kind, line), {field: people})
+            record.part((kind, line), ((field, people),))
 
     return put
 

@@ -12,7 +12,6 @@ Formats: vendor's public decoders (SensorDecoders) and protocol pages; their dec
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,7 +25,11 @@ FRAME_MOST = 256
 OLDEST_HISTORY = 946_684_800
 """Stored records before the year 2000 come from a device whose clock was never set."""
 
+NAMES_MOST = 16_384
+"""Names of devices that are remembered with the models that they name."""
+
 HISTORY = 0x20CE
+_MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
 _LONG_SERIAL = 0xFF08
 
 _FOREIGN = frozenset(
@@ -76,7 +79,7 @@ class Frames:
 
     def __init__(self, layouts: Iterable[Layout]) -> None:
         self.layouts = tuple(layouts)
-        self.models = tuple(layout.models for layout in self.layouts)
+        self.names: dict[str, int] = {}
         self.table: dict[bytes, tuple[int, Reader, int]] = {}
         """By channel and type: length, reader, and which models have it (bits); only where all models agree on the value."""
         disputed = {_LONG_SERIAL}
@@ -96,19 +99,17 @@ class Frames:
         """
         record = Record()
         models, at, end, table = -1, 0, len(frame), self.table
-        while at < end:
-            channel = table.get(frame[at : at + 2])
-            if channel is None:
-                return None
-            size, read, having = channel
-            models &= having
-            at += 2 + size
-            if at > end:
-                return None
-            try:
-                read(record, frame, at - size)
-            except ValueError:
-                return None
+        try:
+            while at < end:
+                size, read, having = table[frame[at : at + 2]]
+                models &= having
+                at += 2
+                if at + size > end:
+                    return None
+                read(record, frame, at)
+                at += size
+        except (KeyError, ValueError):
+            return None
         if models <= 0:
             return None
         models = models & named or models
@@ -129,16 +130,13 @@ class Frames:
 
     def named(self, words: str) -> int:
         """The models that a text names, as bits."""
-        return _named(words, self.models) if words else 0
-
-
-_MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
-
-
-@lru_cache(4096)
-def _named(words: str, models: tuple[tuple[str, ...], ...]) -> int:
-    found = {f"VS{number}" for number in _MODEL.findall(words[:256])}
-    return sum(1 << number for number, names in enumerate(models) if found.intersection(names))
+        found = self.names.get(words)
+        if found is None:
+            models = {f"VS{number}" for number in _MODEL.findall(words[:256])}
+            found = sum(1 << number for number, layout in enumerate(self.layouts) if models.intersection(layout.models))
+            if len(self.names) < NAMES_MOST:
+                self.names[words] = found
+        return found
 
 
 class _Walk:
@@ -245,13 +243,18 @@ def read_frame(uplink: Uplink, frames: Frames) -> list[Report]:
     if not data or len(data) > FRAME_MOST:
         reason, detail = ("frame_too_long", f"{len(data)} bytes") if data else ("empty_frame", "")
         return [_live(uplink, "", [], [Refusal(reason, "data", detail)])]
-    named = frames.named(uplink.says)
-    plain = frames.at_once(data, named)
+    plain = frames.at_once(data, frames.named(uplink.says) if uplink.says else 0)
     if plain is None:
         return read_in_turn(uplink, frames)
     layout, record = plain
-    refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]] if record.repeated else []
-    return [_reported(uplink, layout.dialect, record, record.events(), refusals)]
+    events = record.events()
+    if record.status or record.repeated or not events:
+        refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]]
+        return [_reported(uplink, layout.dialect, record, events, refusals)]
+    report = _live(uplink, layout.dialect, events, [])
+    if record.time is not None:
+        report.time = record.time
+    return [report]
 
 
 def read_in_turn(uplink: Uplink, frames: Frames) -> list[Report]:
@@ -282,8 +285,11 @@ def _reported(uplink: Uplink, dialect: str, record: Record, events: list[Event],
 
 
 def _live(uplink: Uplink, dialect: str, events: list[Event], refusals: list[Refusal]) -> Report:
-    frame = None if uplink.count is None else f"{uplink.count}:{uplink.frame[:FRAME_MOST].hex()}"
-    return Report(uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, None, uplink.name, frame=frame)
+    count, data = uplink.count, uplink.frame
+    frame = None if count is None else f"{count}:{(data if len(data) <= FRAME_MOST else data[:FRAME_MOST]).hex()}"
+    return Report(
+        uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, None, uplink.name, None, None, False, 0, frame
+    )
 
 
 def _stored(uplink: Uplink, dialect: str, record: Record) -> Report:

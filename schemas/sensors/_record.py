@@ -1,63 +1,60 @@
 """What a LoRaWAN frame, or a codec's object of one, says; quantities that only together make an event wait here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
 
 from schemas.events import DeviceStatus, DwellSummary, Event, FlowMatrix, Kind, LineCount, ZoneCount
 
 Line = tuple[Kind, int]
 Status = dict[str, float | int | str | bool]
 
+MISSING = cast(int, None)
+"""In or out of a line that is not known yet."""
+_COUNTS = ("people_in", "people_out", "child_in", "child_out", "staff_in", "staff_out")
 
-class Record:
+
+class Record(msgspec.Struct, gc=False):
     """One report: the live one, or one stored moment. The first value of a quantity stands; another one in the same frame is
     noted in `repeated`. `time`: when it was measured (epoch s), if it says so."""
 
-    __slots__ = ("cells", "dwell", "lines", "repeated", "status", "time", "zones")
-
-    def __init__(self, time: int | None = None) -> None:
-        self.time = time
-        self.lines: dict[Line, LineCount | dict[str, int]] = {}
-        """A line whose in and out are known, or what is known so far of one that is not."""
-        self.zones: dict[int, ZoneCount] = {}
-        self.dwell: dict[tuple[int, bool], dict[str, int]] = {}
-        self.cells: dict[str, int] = {}
-        self.status: Status = {}
-        self.repeated: list[str] = []
+    time: int | None = None
+    lines: dict[Line, LineCount] = {}
+    """Also of lines of which only in or out, or only a class, is known so far."""
+    zones: dict[int, ZoneCount] = {}
+    dwell: dict[tuple[int, bool], dict[str, int]] = {}
+    cells: dict[str, int] = {}
+    status: Status = {}
+    repeated: list[str] = []
 
     def people(self, line: Line, into: int, out: int) -> None:
         """People in and out of a line, both at once."""
         if line in self.lines:
-            self.part(line, {"people_in": into, "people_out": out})
+            self.part(line, (("people_in", into), ("people_out", out)))
         else:
             self.lines[line] = LineCount(line[1], line[0], None, None, into, out)
 
-    def part(self, line: Line, values: Mapping[str, int]) -> None:
+    def part(self, line: Line, values: Iterable[tuple[str, int]]) -> None:
         """Some of the counts of a line, by the names of `LineCount`."""
         found = self.lines.get(line)
         if found is None:
-            self.lines[line] = dict(values)
-        elif isinstance(found, dict):
-            for name, value in values.items():
-                self._same(found.setdefault(name, value), value, line, name)
-        else:
-            for name, value in values.items():
-                known = getattr(found, name)
-                if known is None:
-                    setattr(found, name, value)
-                else:
-                    self._same(known, value, line, name)
-
-    def _same(self, known: int, value: int, line: Line, name: str) -> None:
-        if known != value:
-            self.repeated.append(f"line {line[1]} {line[0]} {name}")
+            found = self.lines[line] = LineCount(line[1], line[0], None, None, MISSING, MISSING)
+        for name, value in values:
+            known = getattr(found, name)
+            if known is None:
+                setattr(found, name, value)
+            elif known != value:
+                self.repeated.append(f"line {line[1]} {line[0]} {name}")
 
     def zone(self, zone: int, field: str, value: int | bool) -> None:
-        """`present`, `peak`, `child` or `occupied` of a zone (0: the whole view)."""
+        """`present`, `peak`, `child`, `staff` or `occupied` of a zone (0: the whole view)."""
         found = self.zones.get(zone)
         if found is None:
             found = self.zones[zone] = ZoneCount(zone, "window", None, None, None)
         known = getattr(found, field)
         if known is None:
+            self.zones[zone] = found = msgspec.structs.replace(found)  # a reader may have shared it with other records
             setattr(found, field, value)
         elif known != value:
             self.repeated.append(f"zone {zone} {field}")
@@ -74,12 +71,10 @@ class Record:
         found: list[Event] = []
         status = self.status
         for line, counts in self.lines.items():
-            if not isinstance(counts, dict):
+            if counts.people_in is not None and counts.people_out is not None:
                 found.append(counts)
-            elif "people_in" in counts and "people_out" in counts:
-                found.append(LineCount(line[1], line[0], None, None, **counts))
             else:
-                status = status | {f"line_{line[1]}_{line[0]}_{name}": value for name, value in counts.items()}
+                status = status | _half(line, counts)
         found += self.zones.values()
         for (zone, child), dwell in self.dwell.items():
             if len(dwell) == 2:
@@ -91,3 +86,8 @@ class Record:
         if status:
             found.append(DeviceStatus(status))
         return found
+
+
+def _half(line: Line, counts: LineCount) -> Status:
+    said = ((name, getattr(counts, name)) for name in _COUNTS)
+    return {f"line_{line[1]}_{line[0]}_{name}": value for name, value in said if value is not None}

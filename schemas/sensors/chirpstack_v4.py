@@ -31,6 +31,7 @@ MODELS = ("ChirpStack 4",)
 ORDER = 0
 PEEK = b'"deviceInfo"'
 SPELLINGS = ("deviceInfo", "data", "fCnt", "time")
+_INFO_SPELLINGS = ("devEui", "deviceName", "deviceProfileName")
 
 _NOTICES = ("acknowledged", "margin", "batterylevel", "level", "code", "location", "queueitemid", "devaddr")
 
@@ -41,7 +42,7 @@ def accepts(message: Object) -> bool:
 
 def unwrap(message: Object) -> Uplink:
     """The frame and what the envelope says of it. Raises Bad: `gateway_notice`, `no_frame`, `bad_base64`, `no_device`."""
-    info = fold(message["deviceinfo"])
+    info = fold(message["deviceinfo"], _INFO_SPELLINGS)
     data = message.get("data")
     if data is None and message.get("object") is None:
         notice(message, _NOTICES)

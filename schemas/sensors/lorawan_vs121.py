@@ -8,6 +8,8 @@ measurement time; 10 F7 line trigger; 20 CE stored records with types of their o
 Formats: vendor's "VS121 uplink data" page; SensorDecoders vs121 (line trigger from firmware 7.0.85).
 """
 
+from functools import lru_cache
+
 from schemas.events import DeviceStatus, DwellSummary, FlowMatrix, LineCount, Refusal, Report, ZoneCount
 from schemas.sensors._channels import BASIC, dwell_pair, line_pair, measured_at, u16, zone_bytes
 from schemas.sensors._frame import Channel, Layout, Reader
@@ -25,13 +27,26 @@ def _present(record: Record, frame: bytes, at: int) -> None:
     regions, mask = frame[at + 1], frame[at + 2] << 8 | frame[at + 3]
     if regions > REGIONS_MOST or mask >> regions:
         raise ValueError(f"{regions} regions with occupancy mask {mask:04x}")
+    if not record.zones:
+        record.zones = {0: ZoneCount(0, "window", None, None, frame[at]), **_occupied(regions, mask)}
+        return
     record.zone(0, "present", frame[at])
-    for region in range(regions):
-        record.zone(region + 1, "occupied", mask >> region & 1 == 1)
+    for zone, said in _occupied(regions, mask).items():
+        record.zone(zone, "occupied", said.occupied is True)
+
+
+@lru_cache(4096)
+def _occupied(regions: int, mask: int) -> dict[int, ZoneCount]:
+    """What the mask says, by region. The same few masks come again and again, and making 16 events takes long."""
+    return {n + 1: ZoneCount(n + 1, "window", None, None, None, occupied=mask >> n & 1 == 1) for n in range(regions)}
 
 
 def _peak(record: Record, frame: bytes, at: int) -> None:
-    record.zone(0, "peak", frame[at])
+    view = record.zones.get(0)
+    if view is not None and view.peak is None:
+        view.peak = frame[at]
+    else:
+        record.zone(0, "peak", frame[at])
 
 
 def _serial(record: Record, frame: bytes, at: int) -> None:

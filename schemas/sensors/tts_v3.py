@@ -30,6 +30,7 @@ MODELS = ("The Things Stack 3",)
 ORDER = 4
 PEEK = b'"uplink_message"'
 SPELLINGS = ("end_device_ids", "uplink_message")
+_IDS_SPELLINGS = ("device_id", "dev_eui")
 
 
 def accepts(message: Object) -> bool:
@@ -38,7 +39,7 @@ def accepts(message: Object) -> bool:
 
 def unwrap(message: Object) -> Uplink:
     """The frame and what the envelope says of it. Raises Bad: `gateway_notice`, `no_frame`, `bad_base64`, `no_device`."""
-    ids, uplink = fold(message.get("end_device_ids")), fold(message.get("uplink_message"))
+    ids, uplink = fold(message.get("end_device_ids"), _IDS_SPELLINGS), fold(message.get("uplink_message"))
     if not uplink:
         raise Bad("gateway_notice", "", next((key[:40] for key in message if key.startswith(("join", "down"))), "no uplink"))
     device = device_of_eui(ids.get("dev_eui"), "end_device_ids.dev_eui")
@@ -55,15 +56,38 @@ class _Ids(msgspec.Struct, gc=False, rename={"device": "dev_eui", "name": "devic
     name: str
 
 
-class _Version(msgspec.Struct, gc=False):
-    model_id: str = ""
+class _Version(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    model_id: str
+    brand_id: str = ""
+    hardware_version: str = ""
+    firmware_version: str = ""
+    band_id: str = ""
 
 
-class _Inner(msgspec.Struct, gc=False, rename={"data": "frm_payload", "time": "received_at", "count": "f_cnt"}):
-    data: str
-    time: str
-    count: int = 0
+_Skipped = msgspec.Raw | None
+
+
+class _Inner(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """All fields are named: one that is missing here means 0, and must not only be spelled otherwise."""
+
+    frm_payload: str
+    received_at: str
+    f_cnt: int = 0
     version_ids: _Version | None = None
+    session_key_id: _Skipped = None
+    f_port: _Skipped = None
+    decoded_payload: _Skipped = None
+    decoded_payload_warnings: _Skipped = None
+    normalized_payload: _Skipped = None
+    normalized_payload_warnings: _Skipped = None
+    rx_metadata: _Skipped = None
+    settings: _Skipped = None
+    confirmed: _Skipped = None
+    consumed_airtime: _Skipped = None
+    locations: _Skipped = None
+    network_ids: _Skipped = None
+    packet_error_rate: _Skipped = None
+    last_battery_percentage: _Skipped = None
 
 
 class _Message(msgspec.Struct, gc=False, rename={"ids": "end_device_ids", "uplink": "uplink_message"}):
@@ -81,12 +105,13 @@ def unwrap_bytes(value: bytes) -> Uplink | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     uplink, name = message.uplink, message.ids.name
-    device, time = known_device(message.ids.device), _times.epoch(uplink.time)
-    if device is None or time is None or not 0 <= uplink.count <= COUNT_MOST or not 0 < len(name) <= 128:
+    text, count = uplink.received_at, uplink.f_cnt
+    device, time = known_device(message.ids.device), _times.epoch(text)
+    if device is None or time is None or not 0 <= count <= COUNT_MOST or not 0 < len(name) <= 128:
         return None
     model = uplink.version_ids.model_id[:128] if uplink.version_ids is not None else ""
     about = f"{name} {model}" if model else name
-    return Uplink(device, frame_of(uplink.data, "frm_payload"), uplink.count, time, uplink.time, name, about)
+    return Uplink(device, frame_of(uplink.frm_payload, "frm_payload"), count, time, text, name, about)
 
 
 _TIME = 1740816902  # 2025-03-01 08:15:02 UTC

@@ -127,7 +127,7 @@ def test_a_message_cut_anywhere_gives_a_reason_and_invents_no_count(module: Modu
 
 
 @pytest.mark.parametrize("module", MODULES)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_messages_never_raise(module: ModuleType, data: st.DataObject) -> None:
     payload = bytearray(data.draw(st.sampled_from(module.SAMPLES)).payload)
@@ -153,7 +153,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("module", [m for m in SENSORS if not hasattr(m, "LAYOUT")], ids=lambda m: m.DIALECT)
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_values_of_wrong_types_never_raise(module: ModuleType, data: st.DataObject) -> None:
     """Each example puts odd values at up to four places of a sample."""

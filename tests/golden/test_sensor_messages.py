@@ -72,8 +72,9 @@ REFUSED = {
     "gateway-ug65": {"unsupported_model"},
     "milesight-platform": {"empty_report"},
     "ur35": {"router_position"},
+    "vs125": {"empty_report"},
 }
-"""What of the published messages is not about people, by product: ambience sensors, notices, positions."""
+"""What of the published messages is not about people, by product: ambience sensors, notices, positions; one is empty."""
 
 
 def test_every_product_decodes_and_what_shares_its_topics_is_refused_by_name() -> None:
