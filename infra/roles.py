@@ -135,6 +135,8 @@ def roles_of(settings: Settings) -> list[Role]:
     roles.append(Role("bridge", footstream("bridge"), healthy(data, "bridge"), after=_there(roles, "broker")))
     if settings.http:
         roles.append(Role("http", footstream("http"), healthy(data, "http")))
+    if settings.cameras is not None:
+        roles.append(Role("camera", footstream("camera"), healthy(data, "camera")))
     flows = [f.strip() for f in settings.flows.split(",") if f.strip()]
     roles.append(Role("run", footstream("run", *flows), healthy(data, LANE), after=("migrate",)))
     if settings.receivers is not None:

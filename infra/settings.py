@@ -53,6 +53,10 @@ class Settings:
     http_max_kib: int = _setting(1024, "HTTP_MAX_KIB", "largest body of a POST, KiB", least=1, most=65_536)
     http_cert: str = _setting("", "HTTP_CERT", "file with the certificate of that address, for TLS")
     http_key: str = _setting("", "HTTP_KEY", "file with its key, when that is not in the same file")
+    cameras: Path | None = _setting(None, "CAMERAS", "TOML file with the logins of network cameras; `up` polls cameras with it")
+    camera_every_s: int = _setting(
+        300, "CAMERA_EVERY_S", "how often a camera is asked for what may have grown, seconds", least=10, most=86_400
+    )
     log_url: str = _setting("", "LOG", "sqlite:///folder or kafka://host:port[,host:port]")
     log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas", secret=True)
     log_security: str = _setting("", "LOG_SECURITY", "Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl; empty: plaintext")
