@@ -13,7 +13,7 @@ import typer
 
 from infra.errors import Problem
 from schemas.events import Event, LineCount, Refusal, Report, event_id
-from schemas.sensors import MAX_BYTES, decode, decode_frame
+from schemas.sensors import MAX_BYTES, decode_frame, decode_tolerant
 from schemas.sites import Device, Registry
 
 _PAIRS = (("people_in", "people_out"), ("child_in", "child_out"), ("staff_in", "staff_out"), ("group_in", "group_out"))
@@ -97,7 +97,7 @@ def _reports(payload: bytes) -> list[Report]:
             wrapper = None
         if isinstance(wrapper, dict) and "fport" in wrapper and isinstance(wrapper.get("hex"), str):
             return _unwrapped(wrapper)
-    return decode(payload)
+    return decode_tolerant(payload, nameless=True)  # a file may be a codec's object, or a camera's table, of no device
 
 
 def _unwrapped(wrapper: dict[str, Any]) -> list[Report]:

@@ -5,8 +5,10 @@ A module is found by walking this folder and tried in the order of its `ORDER`. 
 - a message format: `accepts(message)`, `decode_object(message, draft)`, which gives a report or several; with `PEEK` and
   `decode_bytes(value)` a fast reader of the well-formed case beside it, which answers a report, a plain one in short, or None
   when it is not sure;
-- an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`;
-- a frame format: `LAYOUT`.
+- an envelope around LoRaWAN frames: `accepts(message)`, `unwrap(message)`; with `PEEK`, `SPELLINGS` and `unwrap_bytes(value)`
+  a fast reader beside it, too;
+- a frame format: `LAYOUT`;
+- `reads_text(head)`, `decode_text(value, budget)` when it sends what is no JSON.
 
 `decode` never raises. What is refused says why in `Report.refusals`; nothing that was not reported becomes a zero.
 """
@@ -19,7 +21,8 @@ from types import ModuleType
 import orjson
 
 from schemas.events import Plain, Report
-from schemas.sensors._frame import Uplink, read_frame
+from schemas.sensors._codec import read_object
+from schemas.sensors._frame import Frames, Uplink, read_frame
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 
@@ -30,6 +33,8 @@ REPAIR_MOST = 16 * 1024
 """Largest message whose text is repaired when it is not UTF-8 (a name typed in another encoding)."""
 FRAME_BYTES_PER_ITEM = 10
 """Reading so much of a LoRaWAN frame costs as much as an item of a JSON section, and so does each event in it."""
+REFUSED_BYTES_PER_ITEM = 2
+"""The same for a frame that no model understands to its end: all of them have tried."""
 BRACKETS_MOST = 20_000
 COLONS_MOST = 6_000
 """More of these in one message are no report (a large one has 100); building and naming that much would take long."""
@@ -44,13 +49,27 @@ SENSORS = _discover()
 """All formats in the order in which they are tried."""
 
 HEAD_BYTES, LIKELY_MOST = 24, 256
-_Fast = Callable[[bytes], Plain | Report | None]
+_Fast = Callable[[bytes], Plain | Report | list[Report] | None]
 _LIKELY: dict[bytes, _Fast] = {}
 """Fast readers by the first bytes of messages that they read: looking for `PEEK` costs half as much as reading."""
-_FAST: tuple[tuple[bytes, _Fast], ...] = tuple((m.PEEK, m.decode_bytes) for m in SENSORS if hasattr(m, "decode_bytes"))
 _ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
+_TEXTS = tuple(module for module in SENSORS if hasattr(module, "decode_text"))
 _MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
-_LAYOUTS = tuple(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
+_FRAMES = Frames(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"))
+
+
+def _unwrapping(unwrap_bytes: Callable[[bytes], Uplink | None]) -> _Fast:
+    def fast(value: bytes) -> list[Report] | None:
+        uplink = unwrap_bytes(value)
+        return None if uplink is None else read_frame(uplink, _FRAMES)
+
+    return fast
+
+
+_FAST: tuple[tuple[bytes, _Fast], ...] = (
+    *((m.PEEK, m.decode_bytes) for m in SENSORS if hasattr(m, "decode_bytes")),
+    *((m.PEEK, _unwrapping(m.unwrap_bytes)) for m in SENSORS if hasattr(m, "unwrap_bytes")),
+)
 
 
 def decode(value: bytes, source: str = "mqtt") -> list[Report]:
@@ -72,7 +91,7 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
             if found is None:
                 found = _read_fast(value)
             if found is not None:
-                return found if isinstance(found, Plain) else [found]
+                return [found] if isinstance(found, Report) else found
     except Bad:
         pass  # left to the tolerant reader, which says why
     except Exception as error:
@@ -83,7 +102,7 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
         return _failed(error)
 
 
-def _read_fast(value: bytes) -> Plain | Report | None:
+def _read_fast(value: bytes) -> Plain | Report | list[Report] | None:
     """What the first fast reader that is sure reads; it is asked first for the next message that begins like this one."""
     for peek, fast in _FAST:
         if peek in value:
@@ -102,14 +121,17 @@ def _failed(error: Exception) -> list[Report]:
 
 def decode_frame(frame: bytes, device: str = "") -> list[Report]:
     """The reports of a bare LoRaWAN frame."""
-    return read_frame(Uplink(device, frame), _LAYOUTS)
+    return read_frame(Uplink(device, frame), _FRAMES)
 
 
-def decode_tolerant(value: bytes) -> list[Report]:
-    """`decode` without the fast readers: the oracle they are tested against."""
+def decode_tolerant(value: bytes, *, nameless: bool = False) -> list[Report]:
+    """`decode` without the fast readers: the oracle they are tested against. `nameless`: also what names no device."""
     if len(value) > MAX_BYTES:
         return [refused("oversize", "", f"{len(value)} bytes, {MAX_BYTES} are read")]
     value = bytes(value).removeprefix(b"\xef\xbb\xbf")
+    for module in _TEXTS:
+        if module.reads_text(value[:256].lstrip()):
+            return _named(_decode_text(module, value), nameless)
     reason = text_reason(value)
     if reason is not None:
         return [refused(reason[0], "", reason[1])]
@@ -124,7 +146,24 @@ def decode_tolerant(value: bytes) -> list[Report]:
     if repaired:
         for report in reports:
             report.flags = (*report.flags, "text_repaired")
-    return reports or [refused("empty", "", "an empty array")]
+    return _named(reports, nameless) or [refused("empty", "", "an empty array")]
+
+
+def _named(reports: list[Report], nameless: bool) -> list[Report]:
+    """Reports of which nobody knows the device count nowhere."""
+    if not nameless:
+        for number, report in enumerate(reports):
+            if report.events and not report.device:
+                reports[number] = refused("no_device", "", "the message does not say whose it is", dialect=report.dialect)
+    return reports
+
+
+def _decode_text(module: ModuleType, value: bytes) -> list[Report]:
+    try:
+        reports: list[Report] = module.decode_text(value, Budget())
+        return reports
+    except Bad as bad:
+        return [Report("", module.DIALECT, "", None, [], [bad.refusal])]
 
 
 def _parse(value: bytes) -> tuple[object, bool]:
@@ -158,14 +197,12 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
     try:
         message = fold(item)
         for module in _ENVELOPES:
-            if module.accepts(message):
+            said = message if len(message) == len(item) else fold(item, getattr(module, "SPELLINGS", ()))
+            if module.accepts(said):
                 dialect = module.DIALECT
                 if budget.left <= 0:
                     raise Bad("too_many_items", "", f"more than {ITEMS_MOST} items in one message")
-                uplink = module.unwrap(message)
-                reports = read_frame(uplink, _LAYOUTS)
-                budget.left -= len(uplink.frame) // FRAME_BYTES_PER_ITEM + sum(1 + len(report.events) for report in reports)
-                return reports
+                return _read_uplink(module.unwrap(said), budget)
         for module in _MESSAGES:
             if module.accepts(message):
                 dialect = module.DIALECT
@@ -174,6 +211,16 @@ def _decode_item(item: object, budget: Budget) -> list[Report]:
         return [unknown_object(message)]
     except Bad as bad:
         return [Report(device_of(message), dialect, "", None, [], [bad.refusal])]
+
+
+def _read_uplink(uplink: Uplink, budget: Budget) -> list[Report]:
+    if uplink.decoded is not None:
+        reports = read_object(uplink, uplink.decoded, budget)
+    else:
+        reports = read_frame(uplink, _FRAMES)
+        budget.left -= len(uplink.frame) // (REFUSED_BYTES_PER_ITEM if reports[0].refusals else FRAME_BYTES_PER_ITEM)
+    budget.left -= sum(1 + len(report.events) for report in reports)
+    return reports
 
 
 __all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant", "read"]

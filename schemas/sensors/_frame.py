@@ -4,15 +4,21 @@ Numbers are little-endian unless a channel says otherwise. A model is a table fr
 length of the value and its reader. The first unknown channel ends decoding, since its length is unknown; what came before is
 kept. A channel that belongs to another product refuses the whole frame: the same channel numbers mean other things there.
 
+Nothing in a frame names the model. The model reads it that understands most of it; of several that understand all, one that
+the envelope names (in the device's name or profile), else the first.
+
 Formats: vendor's public decoders (SensorDecoders) and protocol pages; their decoders check no length, this one does.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from schemas.events import DeviceStatus, DwellSummary, Event, FlowMatrix, Kind, LineCount, Refusal, Report, ZoneCount
+from schemas.events import Event, Refusal, Report
+from schemas.sensors._record import Record
 from schemas.sensors._times import LATEST
 
 FRAME_MOST = 256
@@ -21,6 +27,7 @@ OLDEST_HISTORY = 946_684_800
 """Stored records before the year 2000 come from a device whose clock was never set."""
 
 HISTORY = 0x20CE
+_LONG_SERIAL = 0xFF08
 
 _FOREIGN = frozenset(
     (
@@ -29,78 +36,30 @@ _FOREIGN = frozenset(
         0x0BB4, 0x0CB4, 0x06CB, 0x077D, 0x087D, 0x08E6, 0x0973, 0x0A7D, 0x0B7D, 0x0C7D,
     )
 )  # fmt: skip
-"""Channels of VS3xx passage and room sensors and of AM / EM ambience sensors."""
+"""Channels of passage and room sensors (VS3xx) and of AM / EM ambience sensors: a model without one did not send the frame."""
 
-
-class Record:
-    """What one report (the live one, or one stored moment) says; quantities that only together make an event wait here."""
-
-    __slots__ = ("cells", "dwell", "lines", "repeated", "status", "time", "zones")
-
-    def __init__(self, time: int | None = None) -> None:
-        self.time = time
-        self.lines: dict[tuple[Kind, int], dict[str, int]] = {}
-        self.zones: dict[int, dict[str, Any]] = {}
-        self.dwell: dict[tuple[int, bool], dict[str, int]] = {}
-        self.cells: dict[str, int] = {}
-        self.status: dict[str, float | int | str | bool] = {}
-        self.repeated: list[str] = []
-
-    def line(self, kind: Kind, line: int, **values: int) -> None:
-        self._put(self.lines.setdefault((kind, line), {}), f"line {line} {kind}", values)
-
-    def zone(self, zone: int, **values: int | bool) -> None:
-        self._put(self.zones.setdefault(zone, {}), f"zone {zone}", values)
-
-    def dwelt(self, zone: int, child: bool, **values: int) -> None:
-        self._put(self.dwell.setdefault((zone, child), {}), f"dwell {zone}", values)
-
-    def _put(self, into: dict[str, Any], name: str, values: Mapping[str, Any]) -> None:
-        """The first value of a quantity stands; another one in the same frame is reported."""
-        for key, value in values.items():
-            if into.setdefault(key, value) != value:
-                self.repeated.append(f"{name} {key}")
-
-    def events(self) -> list[Event]:
-        """Events without times: the report's time is the end of their window. Halves of an event become status figures."""
-        found: list[Event] = []
-        status = dict(self.status)
-        for (kind, line), c in self.lines.items():
-            if "people_in" in c and "people_out" in c:
-                found.append(LineCount(line, kind, None, None, **c))
-            else:
-                status |= {f"line_{line}_{kind}_{key}": value for key, value in c.items()}
-        found += [ZoneCount(zone, "window", None, None, z.pop("present", None), **z) for zone, z in self.zones.items()]
-        for (zone, child), d in self.dwell.items():
-            if len(d) == 2:
-                found.append(DwellSummary(zone, None, None, float(d["avg_s"]), float(d["max_s"]), child))
-            else:
-                status |= {f"zone_{zone}{'_child' if child else ''}_dwell_{key}": value for key, value in d.items()}
-        if self.cells:
-            found.append(FlowMatrix(None, None, self.cells))
-        if status:
-            found.append(DeviceStatus(status))
-        return found
-
-
-Reader = Callable[[Record, bytes], None]
-"""Puts a value of the right length into a record. Raises ValueError when it cannot be what the channel says."""
+Reader = Callable[[Record, bytes, int], None]
+"""Puts the value that stands at a place of a frame into a record. Raises ValueError when it cannot be what the channel says."""
 Channel = tuple[int, Reader]
+"""Length of the value in bytes, and its reader."""
 
 
 class Layout(msgspec.Struct, frozen=True):
     """A model's frame. Keys are channel x 256 + type; `history` by entry type. `answers` (FE, FF) and `extended` (F8, F9):
-    lengths of the answers to downlinks by type."""
+    lengths of the answers to downlinks by type. `record`: all that stands after the time of a stored record without a type."""
 
     dialect: str
+    models: tuple[str, ...]
     channels: Mapping[int, Channel]
-    history: Mapping[int, Channel]
-    answers: Mapping[int, int]
-    extended: Mapping[int, int]
+    history: Mapping[int, Channel] = {}
+    answers: Mapping[int, int] = {}
+    extended: Mapping[int, int] = {}
+    record: Channel | None = None
 
 
-class Uplink(msgspec.Struct):
-    """A frame with what its envelope says. `time` in epoch seconds, `time_text` as sent, `count` the fCnt."""
+class Uplink(msgspec.Struct, gc=False):
+    """A frame with what its envelope says. `time` in epoch seconds, `time_text` as sent, `count` the fCnt. `says`: words in
+    which the envelope may name the model. `decoded`: what a codec made of a frame whose bytes are not there."""
 
     device: str
     frame: bytes
@@ -108,10 +67,82 @@ class Uplink(msgspec.Struct):
     time: int | None = None
     time_text: str = ""
     name: str | None = None
+    says: str = ""
+    decoded: dict[str, Any] | None = None
+
+
+class Frames:
+    """All models' frames. Those that consist of live channels, nearly all, are read in one pass over one table."""
+
+    def __init__(self, layouts: Iterable[Layout]) -> None:
+        self.layouts = tuple(layouts)
+        self.models = tuple(layout.models for layout in self.layouts)
+        self.table: dict[bytes, tuple[int, Reader, int]] = {}
+        """By channel and type: length, reader, and which models have it (bits); only where all models agree on the value."""
+        disputed = {_LONG_SERIAL}
+        for number, layout in enumerate(self.layouts):
+            for key, (size, read) in layout.channels.items():
+                known = self.table.get(key.to_bytes(2, "big"), (size, read, 0))
+                if known[:2] != (size, read):
+                    disputed.add(key)
+                self.table[key.to_bytes(2, "big")] = (size, read, known[2] | 1 << number)
+        for key in disputed:
+            self.table.pop(key.to_bytes(2, "big"), None)
+
+    def at_once(self, frame: bytes, named: int) -> tuple[Layout, Record] | None:
+        """The model and its record when every channel is a live one of the table and one model has them all; else None.
+
+        `named`: the models that the envelope names, as bits.
+        """
+        record = Record()
+        models, at, end, table = -1, 0, len(frame), self.table
+        while at < end:
+            channel = table.get(frame[at : at + 2])
+            if channel is None:
+                return None
+            size, read, having = channel
+            models &= having
+            at += 2 + size
+            if at > end:
+                return None
+            try:
+                read(record, frame, at - size)
+            except ValueError:
+                return None
+        if models <= 0:
+            return None
+        models = models & named or models
+        return self.layouts[(models & -models).bit_length() - 1], record
+
+    def in_turn(self, frame: bytes, named: int) -> "_Walk":
+        """The best of the models' readings of the frame, one after the other."""
+        best: tuple[tuple[bool, int, bool, int], _Walk] | None = None
+        for number, layout in enumerate(self.layouts):
+            walk = _Walk(layout, frame)
+            rank = walk.rank(bool(named >> number & 1))
+            if best is None or rank > best[0]:
+                best = rank, walk
+            if walk.refusal is None and rank[2] == bool(named):
+                break  # no other can be better
+        assert best is not None, "there are layouts"
+        return best[1]
+
+    def named(self, words: str) -> int:
+        """The models that a text names, as bits."""
+        return _named(words, self.models) if words else 0
+
+
+_MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
+
+
+@lru_cache(4096)
+def _named(words: str, models: tuple[tuple[str, ...], ...]) -> int:
+    found = {f"VS{number}" for number in _MODEL.findall(words[:256])}
+    return sum(1 << number for number, names in enumerate(models) if found.intersection(names))
 
 
 class _Walk:
-    """One layout's reading of a frame."""
+    """One layout's reading of a frame, channel by channel."""
 
     def __init__(self, layout: Layout, data: bytes) -> None:
         self.layout, self.data = layout, data
@@ -123,10 +154,11 @@ class _Walk:
         while self.refusal is None and self.at < len(data):
             self.refusal = self._step()
 
-    def rank(self) -> tuple[bool, int, bool]:
+    def rank(self, named: bool) -> tuple[bool, int, bool, int]:
         """How much of the frame it understands; of two that stop at one place, the one that knows the channel there."""
-        knows = self.refusal is not None and not self.refusal.reason.startswith("unknown")
-        return self.refusal is None, self.at, knows
+        reason = "" if self.refusal is None else self.refusal.reason
+        knows = 0 if reason.startswith("unknown") else 1 if reason == "unsupported_model" else 2
+        return self.refusal is None, self.at, named, knows
 
     def _step(self) -> Refusal | None:
         at, data = self.at, self.data
@@ -138,7 +170,7 @@ class _Walk:
         doubtful, self.doubtful = self.doubtful, None
         channel = self.layout.channels.get(key)
         size = channel[0] if channel is not None else self._answer(key)
-        if channel is not None and key == 0xFF08 and _long_serial(data[at + 2 :]):
+        if channel is not None and key == _LONG_SERIAL and _long_serial(data[at + 2 :]):
             size = 8
         if size is None:
             if doubtful is not None:  # other products store records of other lengths: what follows one proves its length
@@ -169,18 +201,19 @@ class _Walk:
         return None
 
     def _history(self, at: int) -> Refusal | None:
-        head = self.data[at + 2 : at + 7]
-        if len(head) < 5:
+        whole = self.layout.record
+        begin = at + (6 if whole is not None else 7)
+        head = self.data[at + 2 : begin]
+        if len(head) < begin - at - 2:
             return Refusal("truncated_frame", f"byte {at}", "a stored record without time and type")
-        entry = self.layout.history.get(head[4])
+        entry = whole if whole is not None else self.layout.history.get(head[4])
+        kind = "" if whole is not None else f" of type {head[4]:02x}"
         if entry is None:
-            return Refusal("unknown_history", f"byte {at}", f"stored record of type {head[4]:02x}")
+            return Refusal("unknown_history", f"byte {at}", f"stored record{kind}")
         size, read = entry
-        value = self.data[at + 7 : at + 7 + size]
+        value = self.data[begin : begin + size]
         if len(value) < size:
-            return Refusal(
-                "truncated_frame", f"byte {at}", f"stored record of type {head[4]:02x} needs {size} bytes, has {len(value)}"
-            )
+            return Refusal("truncated_frame", f"byte {at}", f"stored record{kind} needs {size} bytes, has {len(value)}")
         time = int.from_bytes(head[:4], "little")
         record = self.stored.get(time) or Record(time)
         bad = _bad(read, record, value)
@@ -188,7 +221,7 @@ class _Walk:
             return Refusal("bad_value", f"byte {at}", bad)
         self.stored[time] = record
         self.doubtful = time
-        self.at = at + 7 + size
+        self.at = begin + size
         return None
 
 
@@ -199,26 +232,31 @@ def _long_serial(rest: bytes) -> bool:
 
 def _bad(read: Reader, record: Record, value: bytes) -> str | None:
     try:
-        read(record, value)
+        read(record, value, 0)
     except ValueError as error:
         return str(error)
     return None
 
 
-def read_frame(uplink: Uplink, layouts: tuple[Layout, ...]) -> list[Report]:
+def read_frame(uplink: Uplink, frames: Frames) -> list[Report]:
     """The live report of a frame, if any, and one report per stored moment (retransmission, own time, no frame identity, so
-    that a moment sent again in another frame has the same ids). The layout that understands most of the frame reads it."""
+    that a moment sent again in another frame has the same ids)."""
     data = uplink.frame
     if not data or len(data) > FRAME_MOST:
         reason, detail = ("frame_too_long", f"{len(data)} bytes") if data else ("empty_frame", "")
         return [_live(uplink, "", [], [Refusal(reason, "data", detail)])]
-    walk = _Walk(layouts[0], data)
-    for layout in layouts[1:]:
-        if walk.refusal is None:
-            break
-        other = _Walk(layout, data)
-        if other.rank() > walk.rank():
-            walk = other
+    named = frames.named(uplink.says)
+    plain = frames.at_once(data, named)
+    if plain is None:
+        return read_in_turn(uplink, frames)
+    layout, record = plain
+    refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]] if record.repeated else []
+    return [_reported(uplink, layout.dialect, record, record.events(), refusals)]
+
+
+def read_in_turn(uplink: Uplink, frames: Frames) -> list[Report]:
+    """`read_frame` of any frame of a good length, without the table of all models: the oracle of the quick way."""
+    walk = frames.in_turn(uplink.frame, frames.named(uplink.says))
     refusals = [] if walk.refusal is None else [walk.refusal]
     if walk.refusal is not None and walk.refusal.reason == "unsupported_model":
         return [_live(uplink, "", [], refusals)]
@@ -227,19 +265,25 @@ def read_frame(uplink: Uplink, layouts: tuple[Layout, ...]) -> list[Report]:
     refusals += [Refusal("repeated_channel", name) for name in walk.live.repeated[:16]]
     reports = [_stored(uplink, dialect, record) for record in walk.stored.values()]
     if live or refusals or not reports:
-        if not live and not refusals:
-            refusals.append(Refusal("empty_report", "", "answers to downlinks only"))
-        report = _live(uplink, dialect, live, refusals)
-        report.firmware = _text(walk.live.status.get("firmware_version"))
-        if walk.live.time is not None:
-            report.time = walk.live.time
-        reports.insert(0, report)
+        reports.insert(0, _reported(uplink, dialect, walk.live, live, refusals))
     return reports
+
+
+def _reported(uplink: Uplink, dialect: str, record: Record, events: list[Event], refusals: list[Refusal]) -> Report:
+    if not events and not refusals:
+        refusals = [Refusal("empty_report", "", "answers to downlinks only")]
+    report = _live(uplink, dialect, events, refusals)
+    if record.status:
+        firmware = record.status.get("firmware_version")
+        report.firmware = firmware if isinstance(firmware, str) else None
+    if record.time is not None:
+        report.time = record.time
+    return report
 
 
 def _live(uplink: Uplink, dialect: str, events: list[Event], refusals: list[Refusal]) -> Report:
     frame = None if uplink.count is None else f"{uplink.count}:{uplink.frame[:FRAME_MOST].hex()}"
-    return Report(uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, name=uplink.name, frame=frame)
+    return Report(uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, None, uplink.name, frame=frame)
 
 
 def _stored(uplink: Uplink, dialect: str, record: Record) -> Report:
@@ -252,85 +296,3 @@ def _stored(uplink: Uplink, dialect: str, record: Record) -> Report:
     report.events = record.events()
     report.refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]]
     return report
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-# --- readers that the tables share ---
-
-
-def u16(value: bytes, at: int = 0) -> int:
-    return value[at] | value[at + 1] << 8
-
-
-def line_pair(kind: Kind, line: int, who: str = "people") -> Reader:
-    """In and out, 16 bit each."""
-    names = f"{who}_in", f"{who}_out"
-
-    def read(record: Record, value: bytes) -> None:
-        record.line(kind, line, **{names[0]: u16(value), names[1]: u16(value, 2)})
-
-    return read
-
-
-def line_half(kind: Kind, line: int, name: str) -> Reader:
-    """One direction of a running total, 32 bit."""
-
-    def read(record: Record, value: bytes) -> None:
-        record.line(kind, line, **{name: int.from_bytes(value, "little")})
-
-    return read
-
-
-def zone_bytes(first: int, field: str = "present") -> Reader:
-    """People per region, one byte each, counted on from `first`."""
-
-    def read(record: Record, value: bytes) -> None:
-        for number, people in enumerate(value):
-            record.zone(first + number, **{field: people})
-
-    return read
-
-
-def dwell_pair(child: bool = False) -> Reader:
-    """Region (0: all), average and longest dwell in seconds."""
-
-    def read(record: Record, value: bytes) -> None:
-        record.dwelt(value[0], child, avg_s=u16(value, 1), max_s=u16(value, 3))
-
-    return read
-
-
-def version(name: str) -> Reader:
-    def read(record: Record, value: bytes) -> None:
-        record.status[name] = ".".join(map(str, value))
-
-    return read
-
-
-def serial(record: Record, value: bytes) -> None:
-    record.status["serial"] = value.hex()
-
-
-def protocol(record: Record, value: bytes) -> None:
-    record.status["protocol_version"] = value[0]
-
-
-def ignore(record: Record, value: bytes) -> None:
-    """Known and of no use here (power-on marks, device class)."""
-
-
-BASIC: dict[int, Channel] = {
-    0xFF01: (1, protocol),
-    0xFF09: (2, version("hardware_version")),
-    0xFF1F: (4, version("firmware_version")),
-    0xFF0A: (2, version("firmware_version")),
-    0xFF0B: (1, ignore),
-    0xFF0F: (1, ignore),
-    0xFFFE: (1, ignore),
-    0xFFFF: (2, ignore),
-    0xFFCC: (1, ignore),
-}
-"""What all models say of themselves on joining."""

@@ -115,17 +115,21 @@ def _key(key: str) -> str:
     return folded
 
 
-def fold(value: object) -> Object:
+def fold(value: object, exact: tuple[str, ...] = ()) -> Object:
     """An object with its keys trimmed, in lower case, spaces as underscores (one level); anything else as an empty object.
 
-    Raises Bad `too_many_keys` above 256 keys.
+    Of several spellings of one key the last counts, but those of `exact` before all others. Raises Bad `too_many_keys` above
+    256 keys.
     """
     if not isinstance(value, dict):
         return {}
     if len(value) > KEYS_MOST:
         raise Bad("too_many_keys", "", f"{len(value)} keys")
     known = _KEYS.get
-    return {known(key) or _key(key): item for key, item in value.items()}
+    folded = {known(key) or _key(key): item for key, item in value.items()}
+    if len(folded) < len(value):
+        folded |= {name.lower(): value[name] for name in exact if name in value}
+    return folded
 
 
 def brief(value: object, most: int = 40) -> str:

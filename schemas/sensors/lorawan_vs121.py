@@ -9,7 +9,9 @@ Formats: vendor's "VS121 uplink data" page; SensorDecoders vs121 (line trigger f
 """
 
 from schemas.events import DeviceStatus, DwellSummary, FlowMatrix, LineCount, Refusal, Report, ZoneCount
-from schemas.sensors._frame import BASIC, Channel, Layout, Reader, Record, dwell_pair, line_pair, serial, u16, zone_bytes
+from schemas.sensors._channels import BASIC, dwell_pair, line_pair, measured_at, u16, zone_bytes
+from schemas.sensors._frame import Channel, Layout, Reader
+from schemas.sensors._record import Record
 from schemas.sensors._sample import DEVICE, Sample
 
 DIALECT = "lorawan_vs121"
@@ -19,27 +21,28 @@ ORDER = 31
 REGIONS_MOST = 16
 
 
-def _present(record: Record, value: bytes) -> None:
-    regions, mask = value[1], value[2] << 8 | value[3]
+def _present(record: Record, frame: bytes, at: int) -> None:
+    regions, mask = frame[at + 1], frame[at + 2] << 8 | frame[at + 3]
     if regions > REGIONS_MOST or mask >> regions:
         raise ValueError(f"{regions} regions with occupancy mask {mask:04x}")
-    record.zone(0, present=value[0])
+    record.zone(0, "present", frame[at])
     for region in range(regions):
-        record.zone(region + 1, occupied=bool(mask >> region & 1))
+        record.zone(region + 1, "occupied", mask >> region & 1 == 1)
 
 
-def _peak(record: Record, value: bytes) -> None:
-    record.zone(0, peak=value[0])
+def _peak(record: Record, frame: bytes, at: int) -> None:
+    record.zone(0, "peak", frame[at])
 
 
-def _time(record: Record, value: bytes) -> None:
-    record.time = int.from_bytes(value, "little") or None
+def _serial(record: Record, frame: bytes, at: int) -> None:
+    """All of the value, which is longer from newer firmware (see `_frame`)."""
+    record.status["serial"] = frame[at:].hex()
 
 
 def _flow(*cells: str) -> Reader:
-    def read(record: Record, value: bytes) -> None:
+    def read(record: Record, frame: bytes, at: int) -> None:
         for number, cell in enumerate(cells):
-            record.cells[cell] = u16(value, 2 * number)
+            record.cells[cell] = u16(frame, at + 2 * number)
 
     return read
 
@@ -55,18 +58,19 @@ def _flow_history() -> dict[int, Channel]:
 
 LAYOUT = Layout(
     DIALECT,
+    MODELS,
     BASIC
     | _flow_rows()
     | {
-        0xFF08: (6, serial),
+        0xFF08: (6, _serial),
         0x04C9: (4, _present),
         0x05CC: (4, line_pair("window", 1)),
         0x06CD: (1, _peak),
-        0x07D5: (8, zone_bytes(1)),
-        0x08D5: (8, zone_bytes(9)),
+        0x07D5: (8, zone_bytes(1, 8)),
+        0x08D5: (8, zone_bytes(9, 8)),
         0x0DCC: (4, line_pair("total", 1)),
         0x0EE4: (5, dwell_pair()),
-        0x0F85: (4, _time),
+        0x0F85: (4, measured_at),
         0x10F7: (4, line_pair("trigger", 1)),
     },
     _flow_history()
@@ -74,10 +78,10 @@ LAYOUT = Layout(
         0x01: (4, _present),
         0x02: (4, line_pair("window", 1)),
         0x03: (1, _peak),
-        0x04: (4, zone_bytes(1)),
-        0x05: (4, zone_bytes(5)),
-        0x06: (4, zone_bytes(9)),
-        0x07: (4, zone_bytes(13)),
+        0x04: (4, zone_bytes(1, 4)),
+        0x05: (4, zone_bytes(5, 4)),
+        0x06: (4, zone_bytes(9, 4)),
+        0x07: (4, zone_bytes(13, 4)),
         0x10: (4, line_pair("total", 1)),
         0x11: (5, dwell_pair()),
         0x12: (4, line_pair("trigger", 1)),
@@ -181,7 +185,7 @@ SAMPLES = [
         "stored periods; one of a device whose clock was never set",
     ),
     Sample(
-        bytes.fromhex("05CC0100010004CC0000"),
+        bytes.fromhex("06CD05 077D9001 05CC01000100"),
         [
             Report(
                 DEVICE,
@@ -189,9 +193,9 @@ SAMPLES = [
                 "",
                 None,
                 [],
-                [Refusal("unsupported_model", "byte 6", "channel 04 cc belongs to another product")],
+                [Refusal("unsupported_model", "byte 3", "channel 07 7d belongs to another product")],
             )
         ],
-        "a VS350's period looks like ours until its totals follow: nothing of it is counted",
+        "CO2 of an ambience sensor: channels that look like ours before it are not ours",
     ),
 ]

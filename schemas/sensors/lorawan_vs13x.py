@@ -11,7 +11,9 @@ Formats: vendor's "VS13x LoRaWAN uplink" page; SensorDecoders vs133, vs135 (hist
 from typing import Any, Literal
 
 from schemas.events import DeviceStatus, DwellSummary, Event, LineCount, Refusal, Report, ZoneCount
-from schemas.sensors._frame import BASIC, Channel, Layout, Record, dwell_pair, line_half, line_pair, serial, u16, zone_bytes
+from schemas.sensors._channels import BASIC, dwell_pair, line_children, line_half, line_pair, serial, u16, zone_bytes
+from schemas.sensors._frame import Channel, Layout
+from schemas.sensors._record import Record
 from schemas.sensors._sample import DEVICE, Sample
 
 DIALECT = "lorawan_vs13x"
@@ -25,18 +27,18 @@ def _line_channels(kind_of_people: Literal["people", "child"], first: int) -> di
         base, line = first + 3 * number, number + 1
         channels[base << 8 | 0xD2] = (4, line_half("total", line, f"{kind_of_people}_in"))
         channels[(base + 1) << 8 | 0xD2] = (4, line_half("total", line, f"{kind_of_people}_out"))
-        channels[(base + 2) << 8 | 0xCC] = (4, line_pair("window", line, kind_of_people))
+        channels[(base + 2) << 8 | 0xCC] = (4, (line_pair if kind_of_people == "people" else line_children)("window", line))
     return channels
 
 
-def _occlusion(record: Record, value: bytes) -> None:
-    node = "master" if value[1] == 0 else f"node_{value[1]}"
-    record.status[f"occlusion_{node}"] = value[2] == 1
+def _occlusion(record: Record, frame: bytes, at: int) -> None:
+    node = "master" if frame[at + 1] == 0 else f"node_{frame[at + 1]}"
+    record.status[f"occlusion_{node}"] = frame[at + 2] == 1
 
 
 def _half_dwell(child: bool, name: str) -> Channel:
-    def read(record: Record, value: bytes) -> None:
-        record.dwelt(value[0], child, **{name: u16(value, 1)})
+    def read(record: Record, frame: bytes, at: int) -> None:
+        record.dwelt(frame[at], child, **{name: u16(frame, at + 1)})
 
     return 3, read
 
@@ -45,20 +47,21 @@ _LINES = _line_channels("people", 0x03) | _line_channels("child", 0x11)
 
 LAYOUT = Layout(
     DIALECT,
+    MODELS,
     BASIC
     | _LINES
     | {
-        0xFF16: (8, serial),
-        0x0FE3: (4, zone_bytes(1)),
-        0x1DE3: (4, zone_bytes(1, "child")),
+        0xFF16: (8, serial(8)),
+        0x0FE3: (4, zone_bytes(1, 4)),
+        0x1DE3: (4, zone_bytes(1, 4, "child")),
         0x10E4: (5, dwell_pair()),
         0x1EE4: (5, dwell_pair(child=True)),
         0x50FC: (3, _occlusion),
     },
     {key >> 8: channel for key, channel in _LINES.items()}
     | {
-        0x0F: (4, zone_bytes(1)),
-        0x1D: (4, zone_bytes(1, "child")),
+        0x0F: (4, zone_bytes(1, 4)),
+        0x1D: (4, zone_bytes(1, 4, "child")),
         0x10: _half_dwell(False, "avg_s"),
         0x20: _half_dwell(False, "max_s"),
         0x1E: _half_dwell(True, "avg_s"),

@@ -1,29 +1,45 @@
-"""UG65, UG67 and UG56 gateways: the JSON envelope around a LoRaWAN uplink, over MQTT or HTTP.
+"""UG65, UG67, UG56 and the building gateway: the JSON envelope around a LoRaWAN uplink, over MQTT or HTTP.
 
 `devEUI` names the sensor, `data` is the frame in base64, `fCnt` counts its uplinks (from 0 again after each join), `time` is
-when the gateway heard it (`rxInfo[].time` when it is missing). Decoded keys beside `data` depend on the codec that somebody
-installed: only the bytes are read. The newer building gateway sends the same keys (`applicationID` as a number) and notices
-without `data`.
+when the gateway heard it (when it is missing, `gatewayTime` or `rxInfo[].time`). Decoded keys beside `data` or in an object
+depend on the codec that somebody installed: the bytes win, and only without them the codec's object is read. The building
+gateway sends `applicationID` as a number, adds `gatewaySN` and `gatewayTime`, leaves out what the user unticked, and sends
+notices (online, offline, acknowledged, error) without `data`.
 
-Formats: vendor's support article 73000600064 "payload codec on gateway"; building gateway application guide, "Notification".
+Formats: vendor's support article 73000600064 "payload codec on gateway"; building gateway application guide.
 """
 
-import base64
-import binascii
 from collections.abc import Iterator
+
+import msgspec
 
 from schemas.events import DeviceStatus, LineCount, Refusal, Report
 from schemas.sensors import _times
 from schemas.sensors._frame import Uplink
-from schemas.sensors._json import COUNT_MOST, Bad, Object, fold, identity, integer, words
+from schemas.sensors._json import COUNT_MOST, Object, words
 from schemas.sensors._sample import Sample
+from schemas.sensors._uplink import (
+    count_of,
+    device_of_eui,
+    frame_of,
+    frame_or_object,
+    known_device,
+    notice,
+    receiver_times,
+    says,
+    time_of,
+)
 
 DIALECT = "ug65"
-MODELS = ("UG65", "UG67", "UG56")
-ORDER = 0
+MODELS = ("UG65", "UG67", "UG56", "building IoT gateway")
+ORDER = 2
 """Envelopes come first: a message with a devEUI is never a sensor's own JSON."""
+PEEK = b'"devEUI"'
+SPELLINGS = ("devEUI", "data", "fCnt", "time", "deviceName")
+"""Where keys of several spellings stand in one message, these count."""
 
 _NOTICES = ("status", "acknowledged", "error")
+_OWN = {"applicationid", "applicationname", "deveui", "devicename", "fcnt", "fport", "rxinfo", "time", "txinfo", "metadata"}
 
 
 def accepts(message: Object) -> bool:
@@ -34,51 +50,48 @@ def unwrap(message: Object) -> Uplink:
     """The frame and what the envelope says of it. Raises Bad: `gateway_notice`, `no_frame`, `bad_base64`, `no_device`."""
     data = message.get("data")
     if data is None:
-        if not all(message.get(name) is None for name in _NOTICES):
-            raise Bad("gateway_notice", "", next(name for name in _NOTICES if message.get(name) is not None))
-        raise Bad("no_frame", "data", "decoded objects are not read: switch the raw bytes on")
-    device = identity(message["deveui"]).replace("-", "")
-    if not device:
-        raise Bad("no_device", "devEUI")
-    text, time = _time(message)
-    return Uplink(device, _frame(data), _count(message.get("fcnt")), time, text, words(message.get("devicename")))
+        notice(message, _NOTICES)
+    device = device_of_eui(message["deveui"], "devEUI")
+    frame, decoded = frame_or_object(data, "data", _objects(message))
+    text, time = time_of(_times_of(message))
+    name = words(message.get("devicename"))
+    return Uplink(device, frame, count_of(message.get("fcnt")), time, text, name, says(name), decoded)
 
 
-def _frame(data: object) -> bytes:
-    if not isinstance(data, str) or len(data) > 4096:
-        raise Bad(
-            "bad_base64", "data", f"{type(data).__name__} of {len(str(data))}" if isinstance(data, str) else type(data).__name__
-        )
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise Bad("bad_base64", "data", str(error)) from None
+def _objects(message: Object) -> Iterator[object]:
+    """Where a codec's object may stand: at the top, or under a name of the user's."""
+    yield {key: value for key, value in message.items() if key not in _OWN}
+    yield from [value for key, value in message.items() if key not in _OWN and isinstance(value, dict)][:8]
 
 
-def _count(value: object) -> int | None:
-    try:
-        number = integer(value, "fCnt")
-    except Bad:
-        return None
-    return number if number is not None and 0 <= number <= COUNT_MOST else None
-
-
-def _time(message: Object) -> tuple[str, int | None]:
-    """Time as sent and in epoch seconds: the envelope's, else the first that a receiving gateway tells."""
-    for text in _time_texts(message):
-        if isinstance(text, str):
-            seconds = _times.epoch(text)
-            if seconds is not None:
-                return text, seconds
-    return "", None
-
-
-def _time_texts(message: Object) -> Iterator[object]:
+def _times_of(message: Object) -> Iterator[object]:
     yield message.get("time")
-    receivers = message.get("rxinfo")
-    if isinstance(receivers, list):
-        for receiver in receivers[:16]:
-            yield fold(receiver).get("time")
+    yield message.get("gatewaytime")
+    yield from receiver_times(message.get("rxinfo"))
+
+
+class _Message(msgspec.Struct, gc=False, rename={"device": "devEUI", "count": "fCnt", "name": "deviceName"}):
+    device: str
+    data: str
+    time: str
+    count: int
+    name: str
+
+
+_read = msgspec.json.Decoder(_Message).decode
+
+
+def unwrap_bytes(value: bytes) -> Uplink | None:
+    """A complete uplink straight from its bytes; None leaves the message to `unwrap`."""
+    try:
+        message = _read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    device, name, count = known_device(message.device), message.name, message.count
+    time = _times.epoch(message.time)
+    if device is None or time is None or not 0 <= count <= COUNT_MOST or not 0 < len(name) <= 128:
+        return None
+    return Uplink(device, frame_of(message.data, "data"), count, time, message.time, name, name)
 
 
 _TIME = 1740816902  # 2025-03-01 08:15:02 UTC
@@ -126,12 +139,12 @@ SAMPLES = [
                 "2025-03-01T08:15:02Z",
                 _TIME,
                 [],
-                [Refusal("unsupported_model", "byte 0", "channel 03 67 belongs to another product")],
+                [Refusal("unsupported_model", "byte 7", "channel 05 00 belongs to another product")],
                 name="EM300-TH",
                 frame="128:0367ea0004684f050000",
             )
         ],
-        "temperature and humidity of another product",
+        "an ambience sensor: temperature and humidity as a VS321 sends them, then what no counter has",
     ),
     Sample(
         b"""{"acknowledged": true, "devEUI": "24e124527f418093", "fcnt": 4996, "time": "2026-03-12T06:10:30Z"}""",

@@ -33,10 +33,12 @@ from schemas.sensors._json import (
 )
 from schemas.sensors._parts import Span, dwell
 from schemas.sensors._sample import Sample
+from schemas.sensors._vs121p_fast import decode_bytes
 
 DIALECT = "vs121p"
 MODELS = ("VS121-P",)
 ORDER = 10
+PEEK = b'"timezone"'
 
 _OWN = {
     "report_type", "current_total", "max_counted", "total_mapped_regions", "regions_name", "numbering_regions", "occupancy",
@@ -264,3 +266,5 @@ SAMPLES = [
         "a negative count is refused, not taken as zero",
     ),
 ]
+
+__all__ = ["DIALECT", "MODELS", "ORDER", "PEEK", "SAMPLES", "accepts", "decode_bytes", "decode_object"]

@@ -27,7 +27,7 @@ def decoded(payload: bytes, name: str) -> list[Line]:
     return [
         {
             key: value
-            for key, value in line.items()
+            for key, value in json.loads(json.dumps(line)).items()
             if value is not None and key not in ("file", "event_id", "detail", "time_text")
         }
         for line in lines(payload, name)

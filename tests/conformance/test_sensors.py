@@ -28,6 +28,12 @@ from schemas.sensors._sample import DEVICE, Sample
 CASES = [
     pytest.param(module, sample, id=f"{module.DIALECT}-{n}") for module in SENSORS for n, sample in enumerate(module.SAMPLES)
 ]
+JSON_CASES = [
+    pytest.param(module, sample, id=f"{module.DIALECT}-{n}")
+    for module in SENSORS
+    for n, sample in enumerate(module.SAMPLES)
+    if not hasattr(module, "LAYOUT") and sample.payload[:1] == b"{"
+]
 MODULES = [pytest.param(module, id=module.DIALECT) for module in SENSORS]
 REASON = re.compile(r"[a-z][a-z0-9_]*")
 COUNT_MOST = 2**32 - 1
@@ -111,7 +117,7 @@ def test_a_message_cut_anywhere_gives_a_reason_and_invents_no_count(module: Modu
     for length in range(len(sample.payload)):
         reports = read(module, sample.payload[:length])
         keeps_promises(reports)
-        if not hasattr(module, "LAYOUT"):
+        if sample.payload[:1] == b"{" and not hasattr(module, "LAYOUT"):
             assert not any(report.events for report in reports), f"cut JSON after {length} bytes was counted"
             continue
         for event in (event for report in reports for event in report.events if isinstance(event, LineCount)):
@@ -121,7 +127,7 @@ def test_a_message_cut_anywhere_gives_a_reason_and_invents_no_count(module: Modu
 
 
 @pytest.mark.parametrize("module", MODULES)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_messages_never_raise(module: ModuleType, data: st.DataObject) -> None:
     payload = bytearray(data.draw(st.sampled_from(module.SAMPLES)).payload)
@@ -147,11 +153,12 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("module", [m for m in SENSORS if not hasattr(m, "LAYOUT")], ids=lambda m: m.DIALECT)
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_values_of_wrong_types_never_raise(module: ModuleType, data: st.DataObject) -> None:
     """Each example puts odd values at up to four places of a sample."""
-    message = json.loads(data.draw(st.sampled_from(module.SAMPLES)).payload)
+    samples = [sample for sample in module.SAMPLES if sample.payload[:1] == b"{"]
+    message = json.loads(data.draw(st.sampled_from(samples)).payload)
     for _ in range(data.draw(st.integers(1, 4))):
         node = message
         while isinstance(node, dict | list) and node:
@@ -173,20 +180,20 @@ def test_random_bytes_never_raise(module: ModuleType) -> None:
         keeps_promises(read(module, rng.randbytes(rng.randrange(0, 60))))
 
 
-@pytest.mark.parametrize(("module", "sample"), [case for case in CASES if not hasattr(case.values[0], "LAYOUT")])
+@pytest.mark.parametrize(("module", "sample"), JSON_CASES)
 def test_an_array_of_messages_gives_the_reports_of_each(module: ModuleType, sample: Sample) -> None:
     array = b"[" + sample.payload + b", " + sample.payload + b"]"
     assert decode(array) == sample.reports * 2
 
 
-@pytest.mark.parametrize(("module", "sample"), [case for case in CASES if not hasattr(case.values[0], "LAYOUT")])
+@pytest.mark.parametrize(("module", "sample"), JSON_CASES)
 def test_a_byte_order_mark_and_other_spellings_of_keys_change_nothing(module: ModuleType, sample: Sample) -> None:
     assert decode(b"\xef\xbb\xbf" + sample.payload) == sample.reports
     shouted = re.sub(rb'"([A-Za-z_]+)":', lambda m: b'" ' + m[1].upper().replace(b"_", b" ") + b'":', sample.payload)
     assert [report.events for report in decode(shouted)] == [report.events for report in sample.reports]
 
 
-@pytest.mark.parametrize(("module", "sample"), [case for case in CASES if not hasattr(case.values[0], "LAYOUT")])
+@pytest.mark.parametrize(("module", "sample"), JSON_CASES)
 def test_a_large_message_is_read_within_bounds(module: ModuleType, sample: Sample) -> None:
     """Not timed: the number of things looked at is what bounds the time."""
     many = (MAX_BYTES - 2) // (len(sample.payload) + 1)
