@@ -12,7 +12,7 @@ import msgspec
 from operators.ingest import Accepted, Arrival, Ingest
 from operators.memory import DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
-from schemas.events import Demographics, LineCount, QueueLength, Refusal, ZoneCount
+from schemas.events import Demographics, Detection, LineCount, QueueLength, Refusal, ZoneCount
 from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
@@ -47,6 +47,8 @@ def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
         present = e.present if type(e) is ZoneCount else e.length if type(e) is QueueLength else None
         if type(e) is Demographics:  # small groups must not be told by a table (flows/people.py)
             e = msgspec.structs.replace(e, groups={})
+        elif type(e) is Detection and e.link:  # it may lead to pictures of people: only `detections` has it, and not for long
+            e = msgspec.structs.replace(e, link="")
         detail = msgspec.json.encode(e, order="deterministic").decode()
     return (
         site,

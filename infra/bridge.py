@@ -50,6 +50,12 @@ def device_of(payload: bytes) -> str | None:
     return next((report.device for report in found if report.device), None)
 
 
+def unreadable(payload: bytes, error: Exception) -> bytes:
+    """What is kept of a payload that broke us: it may hold an image that was not cut out."""
+    digest = blake2b(payload, digest_size=16).hexdigest()
+    return json.dumps({"unreadable": {"size": len(payload), "blake2b": digest, "error": type(error).__name__}}).encode()
+
+
 class Slice(NamedTuple):
     """The topics that one of several bridges takes: those with hash mod `of` = `number`. A topic always has the same one."""
 
@@ -244,16 +250,11 @@ class Bridge:
             return self.record(message, arrival_ms)
         except Exception as error:  # a fault of ours must not stop all that come behind; the payload may hold an image
             self.stats.poison += 1
-            payload, topic = message.payload, self._topic(message.topic)
-            said = {
-                "size": len(payload),
-                "blake2b": blake2b(payload, digest_size=16).hexdigest(),
-                "error": type(error).__name__,
-            }
+            topic = self._topic(message.topic)
             self._tell(
                 f"a message on topic {message.topic.decode(errors='replace')!r} broke the bridge: {error!r}; its hash is kept"
             )
-            return NewRecord(topic.key, json.dumps({"unreadable": said}).encode(), arrival_ms, topic.headers)
+            return NewRecord(topic.key, unreadable(message.payload, error), arrival_ms, topic.headers)
 
     def record(self, message: Message, arrival_ms: int) -> NewRecord:
         """The record of `raw` that a message becomes."""

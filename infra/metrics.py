@@ -33,7 +33,7 @@ from infra.settings import Settings
 disable_created_metrics()  # type: ignore[no-untyped-call]  # gauges beside the counters, which nobody reads
 
 Health = Callable[[], Mapping[str, Any]]
-ROLES = ("bridge", "notify", "serve", "store", "up")
+ROLES = ("bridge", "notify", "serve", "store", "up", "http", "camera")
 """Roles with a fixed place behind the first metrics port; lane i comes ten behind it, slice i of the bridge five hundred."""
 
 

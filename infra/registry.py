@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
+from connectors.camera import url_mistake
 from infra.floor_plans import read_plan
 from infra.registry_file import Place, TomlFile
+from operators.camera_plan import QUERIES
 from operators.floor_plan import PlanError
 from schemas.sites import Device, Line, Registry, Role, Site, Source, Zone
 
@@ -40,7 +42,10 @@ class RegistryError(Exception):
 
 
 _SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "plan", "devices", "demographics")
-_DEVICE_KEYS = ("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones")
+_DEVICE_KEYS = (
+    *("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones"),
+    *("camera", "camera_queries", "camera_zone"),
+)
 
 
 def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
@@ -245,6 +250,7 @@ def _device(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> Device
     lines = _lines(file, raw, at)
     if trigger == "counter" and "trigger" in (counting, *(line.counting for line in lines.values())):
         file.wrong((*at, "trigger"), "triggers that are running totals count nobody; set counting to window")
+    camera, queries, camera_zone = _camera(file, raw, at)
     device = Device(
         id=(device_id or "").lower().replace(":", ""),  # a MAC: the decoders leave the colons out
         name=file.get(raw, "name", str, at, device_id or ""),
@@ -258,8 +264,26 @@ def _device(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> Device
         trigger=trigger,
         swap=file.get(raw, "swap", bool, at, False),
         since=_since(file, raw, at, zone),
+        camera=camera,
+        camera_queries=queries,
+        camera_zone=camera_zone,
     )
     return device if device_id is not None else None
+
+
+def _camera(file: TomlFile, raw: dict[str, Any], at: Place) -> tuple[str, tuple[str, ...], str]:
+    """Address, queries and zone of a camera that is polled."""
+    url = file.get(raw, "camera", str, at, "", 'write camera = "http://10.0.0.5"')
+    if url and (mistake := url_mistake(url)):
+        file.wrong((*at, "camera"), mistake)
+    zone = file.get(raw, "camera_zone", str, at, "")
+    if zone and not _known_zone(zone):
+        file.wrong((*at, "camera_zone"), f'{zone!r} is not a known zone; give an IANA name such as "Europe/Berlin"')
+    queries = file.get(raw, "camera_queries", list, at, ["lines"], 'write camera_queries = ["lines", "heat"]')
+    for query in queries:
+        if query not in QUERIES:
+            file.wrong((*at, "camera_queries"), f"{query!r} is not possible; choose {', '.join(QUERIES)}")
+    return url, tuple(queries) if url else (), zone
 
 
 def _since(file: TomlFile, raw: dict[str, Any], at: Place, zone: str) -> int | None:

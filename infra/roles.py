@@ -96,6 +96,8 @@ def listens(port: int) -> Ready:
 def check_ports(settings: Settings) -> None:
     """Refuse to start when a port of an embedded part is taken. Raises Problem with the setting that changes it."""
     wanted = [("board and API", settings.api_port, settings.api_host, "FOOTSTREAM_API_PORT", "")]
+    if place := settings.http_place():
+        wanted.append(("HTTP ingress", place[1], place[0], "FOOTSTREAM_HTTP", ""))
     if settings.embedded_store():
         wanted.append(("embedded store", settings.store_port, "127.0.0.1", "FOOTSTREAM_STORE_PORT", "FOOTSTREAM_STORE"))
     if settings.embedded_broker():
@@ -131,6 +133,10 @@ def roles_of(settings: Settings) -> list[Role]:
         )
     roles.append(Role("migrate", footstream("migrate"), after=_there(roles, "store"), once=True))
     roles.append(Role("bridge", footstream("bridge"), healthy(data, "bridge"), after=_there(roles, "broker")))
+    if settings.http:
+        roles.append(Role("http", footstream("http"), healthy(data, "http")))
+    if settings.cameras is not None:
+        roles.append(Role("camera", footstream("camera"), healthy(data, "camera")))
     flows = [f.strip() for f in settings.flows.split(",") if f.strip()]
     roles.append(Role("run", footstream("run", *flows), healthy(data, LANE), after=("migrate",)))
     if settings.receivers is not None:

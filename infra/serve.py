@@ -3,11 +3,9 @@
 Delivery: none, it only reads. The store may be away at the start and come back: the page says so meanwhile.
 """
 
-import ipaddress
 import signal
 import socket
 import time
-import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -16,49 +14,18 @@ import uvicorn
 from fastapi import FastAPI
 
 from dashboards.web.app import create_app
-from dashboards.web.auth import Token, TokenFileError, tokens_of
 from infra.errors import Problem
 from infra.floor_plans import plans_of
 from infra.metrics import MetricsServer, serve_role
 from infra.registry import load_registry
 from infra.say import texts, written
 from infra.settings import Settings
+from infra.tokens import tokens_for
 from operators.calendar import is_open
 from schemas.sites import Registry
 
 PATIENCE_S = 1.0
 """How long a query waits for a store that is away: the page says so instead of hanging."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def tokens_for(settings: Settings) -> tuple[Token, ...] | None:
-    """Tokens in force; None when everybody on this machine may read. Raises Problem."""
-    path = settings.api_tokens
-    if path is None:
-        if is_loopback(settings.api_host):
-            return None
-        raise Problem(
-            f"serve: {settings.api_host} is not loopback and needs tokens; make one with `footstream token NAME`, "
-            "name its file in FOOTSTREAM_API_TOKENS, and put TLS in front"
-        )
-    try:
-        found = tokens_of(tomllib.loads(path.read_text()))
-    except OSError as error:
-        raise Problem(f"serve: cannot read the token file {path}: {error.strerror}; check path and rights") from None
-    except (tomllib.TOMLDecodeError, TokenFileError) as error:
-        raise Problem(f"serve: token file {path}: {error}") from None
-    if not found:
-        raise Problem(f"serve: token file {path} holds no token; make one with `footstream token NAME`")
-    return found
 
 
 def open_of(registry: Registry) -> Callable[[str, float], bool]:
@@ -117,7 +84,14 @@ def serve(settings: Settings) -> None:
     address = f"board at http://{'[' + host + ']' if ':' in host else host}:{port}/"
     print(f"footstream: {address}" if texts() else written("serve", address), flush=True)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=3, server_header=False, ws="none", lifespan="on"
+        app,
+        http="h11",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        ws="none",
+        lifespan="on",
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again once it has ended: that is a clean end for us

@@ -47,6 +47,16 @@ class Settings:
         1000, "MQTT_INFLIGHT", "Receive Maximum: unacknowledged messages at most", least=1, most=65_535
     )
     mqtt_port: int = _setting(18830, "MQTT_PORT", "port of the embedded broker on loopback", most=_LAST_PORT)
+    http: str = _setting(
+        "", "HTTP", "address:port where devices POST; empty: `up` runs no such role; another than loopback needs tokens"
+    )
+    http_max_kib: int = _setting(1024, "HTTP_MAX_KIB", "largest body of a POST, KiB", least=1, most=65_536)
+    http_cert: str = _setting("", "HTTP_CERT", "file with the certificate of that address, for TLS")
+    http_key: str = _setting("", "HTTP_KEY", "file with its key, when that is not in the same file")
+    cameras: Path | None = _setting(None, "CAMERAS", "TOML file with the logins of network cameras; `up` polls cameras with it")
+    camera_every_s: int = _setting(
+        300, "CAMERA_EVERY_S", "how often a camera is asked for what may have grown, seconds", least=10, most=86_400
+    )
     log_url: str = _setting("", "LOG", "sqlite:///folder or kafka://host:port[,host:port]")
     log_options: str = _setting("", "LOG_OPTIONS", "further librdkafka settings, name=value separated by commas", secret=True)
     log_security: str = _setting("", "LOG_SECURITY", "Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl; empty: plaintext")
@@ -152,17 +162,26 @@ class Settings:
 
     def metrics_place(self) -> tuple[str, int] | None:
         """Address and port of `metrics`; None when it is not set. Raises SettingsError."""
-        if not self.metrics:
-            return None
-        host, colon, port = self.metrics.rpartition(":")
-        if not (colon and host and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
-            raise SettingsError(f"FOOTSTREAM_METRICS is {self.metrics!r}; it must be address:port, such as 0.0.0.0:9100")
-        return host.strip("[]"), int(port)
+        return _place("METRICS", self.metrics, "0.0.0.0:9100")
+
+    def http_place(self) -> tuple[str, int] | None:
+        """Address and port of `http`; None when it is not set. Raises SettingsError."""
+        return _place("HTTP", self.http, "0.0.0.0:8090")
 
     def environment(self) -> dict[str, str]:
         """These settings as the environment of a child process."""
         given = {f"FOOTSTREAM_{f.metadata['env']}": getattr(self, f.name) for f in fields(self)}
         return {name: str(value) for name, value in given.items() if value not in (None, "")}
+
+
+def _place(name: str, value: str, example: str) -> tuple[str, int] | None:
+    """Address and port of such a setting; None when it is empty. Raises SettingsError."""
+    if not value:
+        return None
+    host, colon, port = value.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) <= _LAST_PORT):
+        raise SettingsError(f"FOOTSTREAM_{name} is {value!r}; it must be address:port, such as {example}")
+    return host.strip("[]"), int(port)
 
 
 _BY_ENV = {f.metadata["env"]: f for f in fields(Settings)}
@@ -245,6 +264,7 @@ def _check(settings: Settings) -> None:
     if settings.log_format not in LOG_FORMATS:
         raise SettingsError(f"FOOTSTREAM_LOG_FORMAT is {settings.log_format!r}; it must be {' or '.join(LOG_FORMATS)}")
     settings.metrics_place()
+    settings.http_place()
     if 0 < settings.log_replication < settings.log_min_insync:
         raise SettingsError(
             f"FOOTSTREAM_LOG_MIN_INSYNC is {settings.log_min_insync}, with {settings.log_replication} replicas"

@@ -48,7 +48,8 @@ class Device(msgspec.Struct, frozen=True):
     `clock`: `auto` trusts the device's clock until it is absurd or stands still; `device` always; `arrival` never.
     `dst`: `add` adds an hour to the zone when a message without offset says that DST is in force, `included` does not.
     `trigger`: whether trigger values are single increments or running counters, which are kept as totals. `since`: epoch
-    seconds from which the entry holds (None: always).
+    seconds from which the entry holds (None: always). `camera`: URL of a network camera that is polled, without a login;
+    `camera_queries`: what it is asked for; `camera_zone`: IANA zone of its clock ("": that of the store).
     """
 
     id: str
@@ -63,6 +64,9 @@ class Device(msgspec.Struct, frozen=True):
     trigger: Literal["increment", "counter"] = "increment"
     swap: bool = False
     since: int | None = None
+    camera: str = ""
+    camera_queries: tuple[str, ...] = ()
+    camera_zone: str = ""
 
     def line(self, number: int) -> Line:
         """The line of that number; one that nobody declared counts as an entrance."""

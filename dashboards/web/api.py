@@ -15,11 +15,12 @@ from pydantic import BaseModel, Field
 from dashboards.board import Board, boards
 from dashboards.macros import as_parameters
 from dashboards.sql import DEVICES, EPISODES, LINES, OFF
-from dashboards.web.auth import Guard, Token
+from dashboards.web.auth import Guard
 from dashboards.web.figures import DAY, MOST_ROWS, PROGRESS_SQL, QUALITY_SQL, SERIES, Series, moment, series_model, served
 from dashboards.web.live import Hub
 from dashboards.web.panels import MOST_S, Panels, zone_of
 from dashboards.web.source import Row, Source, epoch, json_response
+from dashboards.web.tokens import Token
 
 MOST_VIEWERS = 500
 From = Annotated[str | None, Query(alias="from", description="Epoch seconds or ISO 8601; a day before `to` when missing")]

@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.web.api import Api, router
-from dashboards.web.auth import Guard, Token
+from dashboards.web.auth import Guard
 from dashboards.web.figures import PROGRESS_SQL
 from dashboards.web.live import EVERY_S, Hub
 from dashboards.web.source import Metrics, Query, Source, StoreDown, json_response
+from dashboards.web.tokens import Token
 
 STATIC = Path(__file__).parent / "static"
 CSP = (

@@ -1,4 +1,4 @@
-"""`footstream token NAME`: a new token for the board and API, and the entry for the token file."""
+"""`footstream token NAME`: a new token for the board, the API or the HTTP ingress, and the entry for the token file."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ def register(app: typer.Typer) -> None:
     def token(
         name: Annotated[str, typer.Argument(help="who will use it")],
         scope: Annotated[
-            list[str] | None, typer.Option(help="read (the default) or metrics; several times for several")
+            list[str] | None, typer.Option(help="read (the default), metrics or send; several times for several")
         ] = None,
         site: Annotated[list[str] | None, typer.Option(help="only these stores; several times for several")] = None,
     ) -> None:
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         import json
         import sys
 
-        from dashboards.web.auth import SCOPES, new_token
+        from dashboards.web.tokens import SCOPES, new_token
 
         scopes = scope or ["read"]
         unknown = sorted(set(scopes) - SCOPES)

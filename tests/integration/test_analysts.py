@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from connectors.clickhouse import Store
+from flows.detections import Detections
 from schemas.rows import GENERATION, Occupancy, SiteBuckets
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-NAMES = ("today", "week", "coverage", "as_of", "peak", "revisions")
+NAMES = ("today", "week", "coverage", "as_of", "peak", "revisions", "draws")
 QUARTER, HOUR, DAY = 900, 3600, 86400
 
 
@@ -38,6 +39,15 @@ def minute(site: str, start: int, estimate: float, low: float, high: float) -> t
         site=site, minute=start, estimate=estimate, low=low, high=high, raw=0, mode="learnt", limit_operational=80,
         limit_legal=None, over_operational=0.0, over_legal=None, coverage=1.0, factors_revision=1, complete=1,
         revision=GENERATION + 1, known_at_ms=start * 1000,
+    )  # fmt: skip
+
+
+def detection(
+    what: str, start: int, number: int, value: float | None = None, confidence: float | None = None
+) -> tuple[Any, ...]:
+    return Detections.row(
+        site="oslo", what=what, label="", device="cam", camera="", zone=2, start=start, end=start, confidence=confidence,
+        value=value, link="", event_id=number, arrival_ms=start * 1000, rank=(1 << 63) - start * 1000,
     )  # fmt: skip
 
 
@@ -70,6 +80,17 @@ def answers(store: Store, reader: Store) -> dict[str, list[tuple[Any, ...]]]:
     assert store.insert(SiteBuckets, rows) == []
     peaks = [minute("oslo", june2 + 600, 30.0, 25.0, 36.0), minute("oslo", june2 + 660, 60.0, 52.5, 70.0)]
     assert store.insert(Occupancy, [*peaks, minute("oslo", june2 + 720, 59.0, 52.0, 69.0)]) == []
+    # Two sure stops of 20 and 40 s and one that says no confidence (30 s), one unsure; one touch; an incident is no draw.
+    noon = june2 + 12 * HOUR
+    stops = [
+        ("display_dwell", 20.0, 0.9),
+        ("display_dwell", 40.0, 0.6),
+        ("display_dwell", 30.0, None),
+        ("display_dwell", 999.0, 0.5),
+    ]
+    more = [("product_interaction", None, 0.8), ("security_incident", None, 0.9)]
+    seen = [detection(what, noon + n, n, value, sure) for n, (what, value, sure) in enumerate([*stops, *more])]
+    assert store.insert(Detections, [*seen, seen[0]]) == []
     return {name: [tuple(r.values()) for r in reader.query(sql)] for name, sql in zip(NAMES, QUERIES, strict=True)}
 
 
@@ -86,3 +107,4 @@ def test_the_queries_of_the_analysts_page_give_what_was_worked_out_by_hand(answe
     assert answers["revisions"] == [
         (1, at("2026-06-02T10:01:02"), 3, 0), (3, at("2026-06-02T10:09:00"), 8, 1), (4, at("2026-06-02T11:31:00"), 12, 1)
     ]  # fmt: skip
+    assert answers["draws"] == [(2, date(2026, 6, 2), 3, 1, 30.0, 0.33)]

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dashboards.web.app import STATIC
-from dashboards.web.auth import new_token, tokens_of
+from dashboards.web.tokens import new_token, tokens_of
 from tests.support.board_store import BoardStore
 from tests.support.seed import HOSTILE, Seed
 from tests.support.web import Clock, Site, serving

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboards.web.auth import Token, new_token, tokens_of
+from dashboards.web.tokens import Token, new_token, tokens_of
 from tests.support.board_store import BoardStore
 from tests.support.seed import DAY, Seed
 from tests.support.web import Clock, Site, events, serving

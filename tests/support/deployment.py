@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.metrics import port_of
 from tests.support.store import free_port
 
-ROLES = ("bridge", "run-0", "notify", "serve", "store", "up")
+ROLES = ("bridge", "run-0", "notify", "serve", "store", "up", "http", "camera")
 START_S = 60.0
 
 
@@ -40,6 +40,12 @@ class Deployment:
             '[receivers.desk]\nkind = "webhook"\nallow_private = true\nurl_env = "DESK_URL"\nsecret_env = "DESK_SECRET"\n'
         )
         ports = {"api_port": free_port(), "store_port": free_port(), "mqtt_port": free_port(), "log_partitions": 2}
+        (folder / "site.toml").write_text(
+            f'id = "shop"\nzone = "UTC"\n[[devices]]\nid = "CAM1"\ncamera = "http://127.0.0.1:{free_port()}"\n'
+        )
+        (folder / "cameras.toml").write_text('[default]\nuser = "operator"\npassword = "none"\n')
+        cameras = {"sites": str(folder / "site.toml"), "cameras": str(folder / "cameras.toml")}
+        settings = {"http": f"127.0.0.1:{free_port()}", **cameras, **settings}
         given = {"data": folder / "data", "receivers": receivers, "metrics_port": self.metrics_port, **ports, **settings}
         clean = {k: v for k, v in os.environ.items() if not k.startswith("FOOTSTREAM_")}
         self.environment = {**clean, **{f"FOOTSTREAM_{k.upper()}": str(v) for k, v in given.items()}}

@@ -12,7 +12,7 @@ import urllib3
 import uvicorn
 
 from dashboards.web.app import create_app
-from dashboards.web.auth import Token
+from dashboards.web.tokens import Token
 from infra.serve import listen
 from tests.support.board_store import BoardStore
 

@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from dashboards.web.auth import TokenFileError, find, new_token, tokens_of
+from dashboards.web.tokens import TokenFileError, find, new_token, tokens_of
 
 
 def entry(secret: str = "s", **values: object) -> dict[str, object]:

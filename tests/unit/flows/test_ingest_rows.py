@@ -35,7 +35,7 @@ EVENTS: list[tuple[Event, int, int | None]] = [
     (QueueLength(6, START, END, 8, 95.0, 11, 2), 6, 8),
     (Demographics(2, None, START, END, {"gender:female": 3, "age:18-30": 2}), 2, None),
     (Demographics(None, 5, START, END, {"class:child": 1}), 5, None),
-    (Detection("display_dwell", START, END, 9, "cam-3", "loiter", 0.87, 41.0, "https://nvr.example/e/1"), 9, None),
+    (Detection("display_dwell", START, END, 9, "cam-3", "loiter", 0.87, 41.0), 9, None),
     (Detection("security_incident", END, END), 0, None),
 ]
 
@@ -72,6 +72,13 @@ def test_an_event_is_stored_with_its_place_and_read_back_as_it_was(event: Event,
 def test_without_a_start_a_sum_covers_the_expected_interval_and_a_reading_is_a_moment(event: Event, covers: int) -> None:
     accepted = taken(event)
     assert (accepted.end, accepted.end - accepted.start) == (END, covers)
+
+
+def test_a_link_that_may_lead_to_pictures_is_not_kept_with_the_observation() -> None:
+    event = Detection("security_incident", START, END, 9, link="https://nvr.example/e/1")
+    row = dict(zip(Observations.columns, observation("s", taken(event), "raw"), strict=True))
+    assert "nvr.example" not in str(row)
+    assert row["event_id"] == taken(event).event_id != taken(msgspec.structs.replace(event, link="")).event_id
 
 
 def test_any_other_value_of_an_event_gives_another_id() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from infra.errors import Problem
-from infra.serve import is_loopback, listen, tokens_for
+from infra.serve import listen
 from infra.settings import Settings
+from infra.tokens import is_loopback, tokens_for
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
