@@ -20,7 +20,7 @@ Role = Literal["time", "value", "low", "high", "limit", "compare", "label", "not
 capacity, `compare` the same figure a week earlier, `note` more words, `key` is carried along but not shown."""
 
 Kind = Literal["stores", "stat", "timeseries", "bars", "table", "plan", "sankey", "grid"]
-"""stores: one card per row (a table in Grafana); bars: a time series of sums drawn as bars; plan: zones on the floor plan, whose
+"""stores: one card per row (a table in Grafana); bars: a time series of sums drawn as bars; plan: zones on the floor plan,
 column `place` says "device:zone" (a table in Grafana); sankey: columns `id`, `source`, `target`, `mainstat` (a node graph in
 Grafana); grid: cells of a heat map by `x` and `y` (a table in Grafana)."""
 

@@ -166,11 +166,11 @@ ORDER BY stays_n DESC, name LIMIT 50""",
 _BOTTLENECKS = Panel(
     id="bottlenecks",
     title="Where do people hold each other up?",
-    description="Time per stay in the busier half of a zone's hours against the quieter half, and the person-time lost by it. A "
-    "zone where people always stay long loses nothing.",
+    description="Time per stay in the busier half of a zone's hours against the quieter half, and the person-time lost by it. "
+    "A zone where people always stay long loses nothing.",
     kind="table",
-    sql="""SELECT name, free, busy, if(busy > free, arraySum(h -> greatest(0, h.2 - h.1 * free), arraySlice(hours, half +
-    1)), 0) AS lost
+    sql="""SELECT name, free, busy,
+    if(busy > free, arraySum(h -> greatest(0, h.2 - h.1 * free), arraySlice(hours, half + 1)), 0) AS lost
 FROM (
     SELECT name, hours, intDiv(length(hours), 2) AS half,
         arraySum(h -> h.2, arraySlice(hours, 1, half)) / arraySum(h -> h.1, arraySlice(hours, 1, half)) AS free,
@@ -225,9 +225,10 @@ _HEALTH = Panel(
     title="Which sensors are unwell?",
     description="Missing reports, restarts, battery, temperature, radio link and clock of each sensor in this range.",
     kind="table",
-    sql=f"""SELECT argMax(device_name, start) AS sensor, sum(missed) AS missing, sum(reboots) AS restarts, min(battery_pct) /
-    100 AS battery, max(temperature_C) AS hottest, avg(rssi_dBm) AS link_dbm, max(greatest(abs(skew_low_s),
-    abs(skew_high_s))) AS clock_off, max(occluded) AS covered, argMax(firmware, (firmware != '', start)) AS firmware_now
+    sql=f"""SELECT argMax(device_name, start) AS sensor, sum(missed) AS missing, sum(reboots) AS restarts,
+    min(battery_pct) / 100 AS battery, max(temperature_C) AS hottest, avg(rssi_dBm) AS link_dbm,
+    max(greatest(abs(skew_low_s), abs(skew_high_s))) AS clock_off, max(occluded) AS covered,
+    argMax(firmware, (firmware != '', start)) AS firmware_now
 FROM device_hours WHERE {_HERE} GROUP BY device ORDER BY missing DESC NULLS LAST, sensor LIMIT 200""",
     fields=(
         Field("sensor", "Sensor", "text", "label"),
