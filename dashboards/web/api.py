@@ -132,9 +132,7 @@ def router(api: Api, hub: Hub) -> APIRouter:
     def plan(store: Store, token: Token = reader) -> Response:
         api.store(token, store)
         found = api.plan(store) if api.plan is not None else None
-        if found is None:
-            raise HTTPException(404, "This store has no floor plan.")
-        return json_response(found)
+        return json_response(found or {"svg": None, "shapes": {}})
 
     for series in SERIES:
         _series_route(routes, api, reader, series)
