@@ -6,14 +6,16 @@ process; the parts share a `Lane` object for stopping, progress and metrics.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from threading import Event
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from connectors.log import RAW, Batch, Log, SliceReader
+from connectors.log import RAW, Batch, Log
 from flows.ingest import quarantined
+from infra.wire import Headers, ReadBatch, Reader
 from operators.ingest import Arrival
 from operators.memory import place_of
 from operators.moment import Rows
@@ -31,7 +33,6 @@ WALL_LAG_S = 2
 """A wall-clock tick stays this far behind the clock, so that records on their way are not overtaken."""
 
 Decode = Callable[[bytes, str], Plain | list[Report]]
-Headers = tuple[tuple[str, bytes], ...]
 Poison = Mapping[tuple[int, int], str]
 
 
@@ -104,7 +105,7 @@ class Lane:
 class LogSource:
     """Batches of the lane's partitions, and ticks. `until_end`: stop at the ends as they were at the start.
 
-    `begin`: where to begin without a saved position (`infra/rebuild_state.py`).
+    `begin`: where to begin without a saved position (`infra/rebuild_state.py`). `open`: reads from positions on.
     """
 
     def __init__(
@@ -116,7 +117,8 @@ class LogSource:
         self.positions = lane.positions
         self.times: dict[int, int] = {}
         self.begin: dict[str, dict[int, int]] = {"positions": {}, "times": {}}
-        self.reader: SliceReader | None = None
+        self.open: Callable[[dict[int, int]], Reader] = partial(log.slice_reader, RAW)
+        self.reader: Reader | None = None
         self.ticked = self.flushed = 0.0
         self.ended = False
 
@@ -125,13 +127,20 @@ class LogSource:
         self.positions.update({p: saved["positions"].get(p, 0) for p in self.partitions})
         self.times = dict(saved["times"])
         self.lane.stored_ms.update({p: at * 1000 for p, at in self.times.items()})
-        self.reader = self.log.slice_reader(RAW, self.positions)
+        self.reader = self.open(self.positions)
+
+    def close(self) -> None:
+        """Stop reading."""
+        if self.reader is not None:
+            self.reader.close()
+            self.reader = None
 
     def position(self) -> Any:
         return {"positions": dict(self.positions), "times": dict(self.times)}
 
     def poll(self) -> list[Any] | None:
         if self.lane.stop.is_set() or self.ended:
+            self.close()
             return None
         self.lane.polled_at = time.monotonic()
         items: list[Any] = [] if self._at_ends() else self._read()
@@ -183,11 +192,9 @@ class LogSource:
         return Tick(times, flush, False)
 
 
-def _cut(batch: Batch, end: int) -> Batch:
+def _cut(batch: Batch | ReadBatch, end: int) -> Batch | ReadBatch:
     n = sum(1 for p in batch.positions if p < end)
-    return Batch(
-        batch.partition, batch.positions[:n], batch.timestamps[:n], batch.keys[:n], batch.values[:n], batch.headers[:n]
-    )
+    return batch._replace(**{name: getattr(batch, name)[:n] for name in batch._fields[1:]})
 
 
 class Spread:
@@ -206,7 +213,7 @@ class Spread:
     def __call__(self, things: Iterable[Any]) -> list[tuple[str, Item]]:
         out: list[tuple[str, Item]] = []
         for thing in things:
-            out += self._batch(thing) if isinstance(thing, Batch) else self._tick(thing)
+            out += self._tick(thing) if isinstance(thing, Tick) else self._batch(thing)
         return out
 
     def _tick(self, tick: Tick) -> list[tuple[str, Item]]:
@@ -219,7 +226,7 @@ class Spread:
                     out.append((key, Item(key, partition, tick=at, flush=tick.flush, force=tick.force)))
         return out
 
-    def _batch(self, batch: Batch) -> list[tuple[str, Item]]:
+    def _batch(self, batch: Batch | ReadBatch) -> list[tuple[str, Item]]:
         lane, partition = self.lane, batch.partition
         lane.seq += 1
         newest = max(batch.timestamps)
@@ -232,17 +239,19 @@ class Spread:
             item.fan = len(made.items)
         return list(made.items.items())
 
-    def _records(self, made: "_Made", batch: Batch) -> None:
-        """Decode the records and put each where its store's slot finds it."""
+    def _records(self, made: "_Made", batch: Batch | ReadBatch) -> None:
+        """Decode the records that are not decoded yet and put each where its store's slot finds it."""
         decode, seq, first = self.decode, made.seq, place_of(made.partition, 0)
         poison = {at for at in self.poison if at[0] == made.partition}
         position = 0
         try:
-            for position, stamp, value, headers in zip(
-                batch.positions, batch.timestamps, batch.values, batch.headers, strict=True
-            ):
-                if poison and (made.partition, position) in poison:
-                    said: Plain | list[Report] = [_poisoned(self.poison[made.partition, position])]
+            values: Sequence[Plain | bytes] = batch.values
+            for position, stamp, value, headers in zip(batch.positions, batch.timestamps, values, batch.headers, strict=True):
+                said: Plain | list[Report]
+                if isinstance(value, Plain):
+                    said = value
+                elif poison and (made.partition, position) in poison:
+                    said = [_poisoned(self.poison[made.partition, position])]
                 else:
                     said = decode(value, _source(headers) if headers else "mqtt")
                 if type(said) is not Plain:

@@ -21,10 +21,12 @@ from infra.engine import Engine
 from infra.errors import EXIT_BUG, Problem, problem_of
 from infra.gaps import STOP, GapSource
 from infra.history import recall
-from infra.lane import Lane, Spread
+from infra.lane import MOST_RECORDS, Lane, Spread
 from infra.lane_metrics import LaneMetrics
+from infra.lane_reader import LaneReader
 from infra.lanes import BEAT_S, Board, Claim
 from infra.logs import open_settings_log
+from infra.reader import ReaderProcess
 from infra.recompute import repair
 from infra.recovery import Recovery
 from infra.say import complain, failed
@@ -166,6 +168,12 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     poison = {at: str(error) for at, (tries, error) in recovery.poison().items() if tries >= TRIES}
     source = GapSource(lane, log, mine, settings.flush_ms / 1000, spec.until_end, time.time, store=store, on_gap=spec.on_gap)
     source.begin = begin.source
+    source.open = lambda positions: LaneReader(log, positions, lambda at: ReaderProcess(settings, at, poison, MOST_RECORDS))
+
+    def stopped(error: BaseException) -> NoReturn:
+        source.close()
+        _failed(error, lane, recovery)
+
     engine = Engine(
         source=source,
         spread=Spread(lane, registry, read, poison),
@@ -181,15 +189,16 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
         sink=sink,
         recovery=recovery.state,
         snapshot_s=settings.snapshot_s,
-        failed=lambda error: _failed(error, lane, recovery),
+        failed=stopped,
     )
     server = metrics.serve(settings, spec.name)
     if not spec.until_end:
         Repairer(lane, settings, registry, partitions, lambda: sink.repairs_asked).start()
     beats = Beats(lane, claim, begin.settled, 3 * settings.snapshot_s)
     beats.start()
-    began, cpu = time.monotonic(), time.process_time()
+    began, cpu = time.monotonic(), _cpu_s()
     engine.run()
+    source.close()
     server.close()
     begin.settled()
     if beats.wrong:
@@ -197,11 +206,17 @@ def run_lane(settings: Settings, spec: LaneSpec, registry: Registry) -> int:
     with suppress(StoreDown, StoreError):  # it is also dead when it says nothing any more
         claim.leave(lane.stored)
     if spec.until_end:
-        print(json.dumps(_summary(lane, metrics, sink, time.monotonic() - began, time.process_time() - cpu)), flush=True)
+        print(json.dumps(_summary(lane, metrics, sink, time.monotonic() - began, _cpu_s() - cpu)), flush=True)
     elif not lane.stop.is_set():
         raise Problem("run: the dataflow ended although nobody asked for it; start it again and look at the lines above", 3)
     log.close()
     return 0
+
+
+def _cpu_s() -> float:
+    """Of this process and of those that it ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _summary(lane: Lane, metrics: LaneMetrics, sink: StoreSink, seconds: float, cpu: float) -> dict[str, Any]:

@@ -85,13 +85,9 @@ def decode(value: bytes, source: str = "mqtt") -> list[Report]:
 def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
     """The same as `decode`, for a lane: a plain report stays short."""
     try:
-        if len(value) <= MAX_BYTES:
-            likely = _LIKELY.get(value[:HEAD_BYTES])
-            found = likely(value) if likely is not None else None
-            if found is None:
-                found = _read_fast(value)
-            if found is not None:
-                return [found] if isinstance(found, Report) else found
+        found = _read_likely(value) if len(value) <= MAX_BYTES else None
+        if found is not None:
+            return [found] if isinstance(found, Report) else found
     except Bad:
         pass  # left to the tolerant reader, which says why
     except Exception as error:
@@ -100,6 +96,22 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
         return decode_tolerant(value)
     except Exception as error:
         return _failed(error)
+
+
+def read_plain(value: bytes) -> Plain | None:
+    """What `read` answers when that is a plain report, else None; never raises."""
+    try:
+        found = _read_likely(value) if len(value) <= MAX_BYTES else None
+    except Exception:
+        return None
+    return found if isinstance(found, Plain) else None
+
+
+def _read_likely(value: bytes) -> Plain | Report | list[Report] | None:
+    """What a fast reader reads: the one that is likely by the first bytes, else the first that is sure."""
+    likely = _LIKELY.get(value[:HEAD_BYTES])
+    found = likely(value) if likely is not None else None
+    return _read_fast(value) if found is None else found
 
 
 def _read_fast(value: bytes) -> Plain | Report | list[Report] | None:
@@ -223,4 +235,4 @@ def _read_uplink(uplink: Uplink, budget: Budget) -> list[Report]:
     return reports
 
 
-__all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant", "read"]
+__all__ = ["MAX_BYTES", "SENSORS", "decode", "decode_frame", "decode_tolerant", "read", "read_plain"]
