@@ -22,7 +22,8 @@ import orjson
 
 from schemas.events import Plain, Report
 from schemas.sensors._codec import read_object
-from schemas.sensors._frame import Frames, Uplink, read_frame
+from schemas.sensors._frame import Uplink
+from schemas.sensors._frames import Frames, read_frame
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 
@@ -91,7 +92,7 @@ def read(value: bytes, source: str = "mqtt") -> Plain | list[Report]:
             if found is None:
                 found = _read_fast(value)
             if found is not None:
-                return [found] if isinstance(found, Report) else found
+                return [found] if type(found) is Report else found  # type: ignore[return-value]  # a report has no subclass
     except Bad:
         pass  # left to the tolerant reader, which says why
     except Exception as error:
