@@ -210,6 +210,8 @@ def _epoch(text: str, zone: str) -> int | None:
     if fixed is not None:
         return _times.wall(text, fixed)
     place = _place(zone)
+    if place is None:
+        return None
     try:
         moment = datetime.fromisoformat(text.replace("/", "-"))
         seconds = int(moment.replace(tzinfo=place).timestamp()) if moment.tzinfo is None else -1
