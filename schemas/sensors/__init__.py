@@ -22,7 +22,8 @@ import orjson
 
 from schemas.events import Plain, Report
 from schemas.sensors._codec import read_object
-from schemas.sensors._frame import Frames, Uplink, read_frame
+from schemas.sensors._frame import Uplink
+from schemas.sensors._frames import Frames, read_frame
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 

@@ -13,7 +13,8 @@ from xxhash import xxh3_64_hexdigest
 
 from schemas.events import Kind, Refusal, Report
 from schemas.sensors._channels import ALARMS
-from schemas.sensors._frame import OLDEST_HISTORY, Uplink
+from schemas.sensors._frame import Uplink
+from schemas.sensors._frames import OLDEST_HISTORY
 from schemas.sensors._json import COUNT_MOST, Bad, Budget, Object, brief, count, fold, integer, number, truth, words
 from schemas.sensors._record import Record
 from schemas.sensors._times import LATEST

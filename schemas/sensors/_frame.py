@@ -4,33 +4,21 @@ Numbers are little-endian unless a channel says otherwise. A model is a table fr
 length of the value and its reader. The first unknown channel ends decoding, since its length is unknown; what came before is
 kept. A channel that belongs to another product refuses the whole frame: the same channel numbers mean other things there.
 
-Nothing in a frame names the model. The model reads it that understands most of it; of several that understand all, one that
-the envelope names (in the device's name or profile), else the first.
-
 Formats: vendor's public decoders (SensorDecoders) and protocol pages; their decoders check no length, this one does.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from schemas.events import Event, Refusal, Report
+from schemas.events import Refusal
 from schemas.sensors._record import Record
-from schemas.sensors._times import LATEST
 
 FRAME_MOST = 256
 """LoRaWAN payloads end at 242 bytes; more is something else."""
-OLDEST_HISTORY = 946_684_800
-"""Stored records before the year 2000 come from a device whose clock was never set."""
-
-NAMES_MOST = 16_384
-"""Names of devices that are remembered with the models that they name."""
-
 HISTORY = 0x20CE
-_MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
-_LONG_SERIAL = 0xFF08
+LONG_SERIAL = 0xFF08
 
 _FOREIGN = frozenset(
     (
@@ -74,72 +62,7 @@ class Uplink(msgspec.Struct, gc=False):
     decoded: dict[str, Any] | None = None
 
 
-class Frames:
-    """All models' frames. Those that consist of live channels, nearly all, are read in one pass over one table."""
-
-    def __init__(self, layouts: Iterable[Layout]) -> None:
-        self.layouts = tuple(layouts)
-        self.names: dict[str, int] = {}
-        self.table: dict[bytes, tuple[int, Reader, int]] = {}
-        """By channel and type: length, reader, and which models have it (bits); only where all models agree on the value."""
-        disputed = {_LONG_SERIAL}
-        for number, layout in enumerate(self.layouts):
-            for key, (size, read) in layout.channels.items():
-                known = self.table.get(key.to_bytes(2, "big"), (size, read, 0))
-                if known[:2] != (size, read):
-                    disputed.add(key)
-                self.table[key.to_bytes(2, "big")] = (size, read, known[2] | 1 << number)
-        for key in disputed:
-            self.table.pop(key.to_bytes(2, "big"), None)
-
-    def at_once(self, frame: bytes, named: int) -> tuple[Layout, Record] | None:
-        """The model and its record when every channel is a live one of the table and one model has them all; else None.
-
-        `named`: the models that the envelope names, as bits.
-        """
-        record = Record()
-        models, at, end, table = -1, 0, len(frame), self.table
-        try:
-            while at < end:
-                size, read, having = table[frame[at : at + 2]]
-                models &= having
-                at += 2
-                if at + size > end:
-                    return None
-                read(record, frame, at)
-                at += size
-        except (KeyError, ValueError):
-            return None
-        if models <= 0:
-            return None
-        models = models & named or models
-        return self.layouts[(models & -models).bit_length() - 1], record
-
-    def in_turn(self, frame: bytes, named: int) -> "_Walk":
-        """The best of the models' readings of the frame, one after the other."""
-        best: tuple[tuple[bool, int, bool, int], _Walk] | None = None
-        for number, layout in enumerate(self.layouts):
-            walk = _Walk(layout, frame)
-            rank = walk.rank(bool(named >> number & 1))
-            if best is None or rank > best[0]:
-                best = rank, walk
-            if walk.refusal is None and rank[2] == bool(named):
-                break  # no other can be better
-        assert best is not None, "there are layouts"
-        return best[1]
-
-    def named(self, words: str) -> int:
-        """The models that a text names, as bits."""
-        found = self.names.get(words)
-        if found is None:
-            models = {f"VS{number}" for number in _MODEL.findall(words[:256])}
-            found = sum(1 << number for number, layout in enumerate(self.layouts) if models.intersection(layout.models))
-            if len(self.names) < NAMES_MOST:
-                self.names[words] = found
-        return found
-
-
-class _Walk:
+class Walk:
     """One layout's reading of a frame, channel by channel."""
 
     def __init__(self, layout: Layout, data: bytes) -> None:
@@ -168,7 +91,7 @@ class _Walk:
         doubtful, self.doubtful = self.doubtful, None
         channel = self.layout.channels.get(key)
         size = channel[0] if channel is not None else self._answer(key)
-        if channel is not None and key == _LONG_SERIAL and _long_serial(data[at + 2 :]):
+        if channel is not None and key == LONG_SERIAL and _long_serial(data[at + 2 :]):
             size = 8
         if size is None:
             if doubtful is not None:  # other products store records of other lengths: what follows one proves its length
@@ -234,71 +157,3 @@ def _bad(read: Reader, record: Record, value: bytes) -> str | None:
     except ValueError as error:
         return str(error)
     return None
-
-
-def read_frame(uplink: Uplink, frames: Frames) -> list[Report]:
-    """The live report of a frame, if any, and one report per stored moment (retransmission, own time, no frame identity, so
-    that a moment sent again in another frame has the same ids)."""
-    data = uplink.frame
-    if not data or len(data) > FRAME_MOST:
-        reason, detail = ("frame_too_long", f"{len(data)} bytes") if data else ("empty_frame", "")
-        return [_live(uplink, "", [], [Refusal(reason, "data", detail)])]
-    plain = frames.at_once(data, frames.named(uplink.says) if uplink.says else 0)
-    if plain is None:
-        return read_in_turn(uplink, frames)
-    layout, record = plain
-    events = record.events()
-    if record.status or record.repeated or not events:
-        refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]]
-        return [_reported(uplink, layout.dialect, record, events, refusals)]
-    report = _live(uplink, layout.dialect, events, [])
-    if record.time is not None:
-        report.time = record.time
-    return [report]
-
-
-def read_in_turn(uplink: Uplink, frames: Frames) -> list[Report]:
-    """`read_frame` of any frame of a good length, without the table of all models: the oracle of the quick way."""
-    walk = frames.in_turn(uplink.frame, frames.named(uplink.says))
-    refusals = [] if walk.refusal is None else [walk.refusal]
-    if walk.refusal is not None and walk.refusal.reason == "unsupported_model":
-        return [_live(uplink, "", [], refusals)]
-    dialect = walk.layout.dialect
-    live = walk.live.events()
-    refusals += [Refusal("repeated_channel", name) for name in walk.live.repeated[:16]]
-    reports = [_stored(uplink, dialect, record) for record in walk.stored.values()]
-    if live or refusals or not reports:
-        reports.insert(0, _reported(uplink, dialect, walk.live, live, refusals))
-    return reports
-
-
-def _reported(uplink: Uplink, dialect: str, record: Record, events: list[Event], refusals: list[Refusal]) -> Report:
-    if not events and not refusals:
-        refusals = [Refusal("empty_report", "", "answers to downlinks only")]
-    report = _live(uplink, dialect, events, refusals)
-    if record.status:
-        firmware = record.status.get("firmware_version")
-        report.firmware = firmware if isinstance(firmware, str) else None
-    if record.time is not None:
-        report.time = record.time
-    return report
-
-
-def _live(uplink: Uplink, dialect: str, events: list[Event], refusals: list[Refusal]) -> Report:
-    count, data = uplink.count, uplink.frame
-    frame = None if count is None else f"{count}:{(data if len(data) <= FRAME_MOST else data[:FRAME_MOST]).hex()}"
-    return Report(
-        uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, None, uplink.name, None, None, False, 0, frame
-    )
-
-
-def _stored(uplink: Uplink, dialect: str, record: Record) -> Report:
-    report = Report(
-        uplink.device, dialect, str(record.time), record.time, [], name=uplink.name, retransmission=True, flags=("history",)
-    )
-    if record.time is None or not OLDEST_HISTORY <= record.time <= LATEST:
-        report.refusals = [Refusal("bad_time", "history", f"stored at {record.time}: the clock was not set")]
-        return report
-    report.events = record.events()
-    report.refusals = [Refusal("repeated_channel", name) for name in record.repeated[:16]]
-    return report

@@ -87,3 +87,14 @@ def notice(message: Object, names: Iterable[str]) -> None:
 def known_device(eui: str) -> str | None:
     """The device of a devEUI in hexadecimal digits; None for a text that the tolerant reader has to judge."""
     return eui.lower() if eui.isalnum() and eui.isascii() and len(eui) <= 64 else None
+
+
+@lru_cache(16_384)
+def known_eui(eui: str) -> str | None:
+    """The same, also for one in base64."""
+    if not (len(eui) == _EUI_BASE64 and eui.endswith("=")):
+        return known_device(eui)
+    try:
+        return frame_of(eui, "devEUI").hex()
+    except Bad:
+        return None

@@ -8,19 +8,35 @@ Formats: docs.rs chirpstack_api (integration of version 3); ChirpStack 3 documen
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
+import msgspec
 import orjson
 
 from schemas.events import LineCount, Refusal, Report
+from schemas.sensors import _times
 from schemas.sensors._frame import Uplink
-from schemas.sensors._json import Object, words
+from schemas.sensors._json import COUNT_MOST, TEXT_MOST, Object, words
 from schemas.sensors._sample import Sample
-from schemas.sensors._uplink import count_of, device_of_eui, frame_or_object, notice, receiver_times, says, time_of
+from schemas.sensors._uplink import (
+    count_of,
+    device_of_eui,
+    frame_of,
+    frame_or_object,
+    known_eui,
+    notice,
+    receiver_times,
+    says,
+    time_of,
+)
 
 DIALECT = "chirpstack_v3"
 MODELS = ("ChirpStack 3",)
 ORDER = 1
 """Before UG65, whose keys it shares."""
+
+PEEK = b'"objectJSON"'
+SPELLINGS = ("devEUI", "data", "fCnt", "deviceName", "rxInfo", "objectJSON", "deviceProfileName")
 
 _OBJECT_MOST = 16_384
 _NOTICES = ("acknowledged", "error", "battery", "margin", "devaddr", "location")
@@ -55,6 +71,41 @@ def _objects(message: Object) -> Iterator[object]:
             yield orjson.loads(text)
         except orjson.JSONDecodeError:
             return
+
+
+class _Receiver(msgspec.Struct, gc=False):
+    time: str
+
+
+class _Message(
+    msgspec.Struct, gc=False, rename={"device": "devEUI", "count": "fCnt", "name": "deviceName", "receivers": "rxInfo"}
+):
+    device: str
+    data: str
+    count: int
+    name: str
+    receivers: Annotated[list[_Receiver], msgspec.Meta(min_length=1)]
+    objectJSON: str
+    deviceProfileName: str
+    deviceInfo: msgspec.UnsetType | None = msgspec.UNSET
+
+
+_read = msgspec.json.Decoder(_Message).decode
+
+
+def unwrap_bytes(value: bytes) -> Uplink | None:
+    """A complete uplink straight from its bytes; None leaves the message to `unwrap`."""
+    try:
+        message = _read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    name, count, profile, text = message.name, message.count, message.deviceProfileName, message.receivers[0].time
+    device, time = known_eui(message.device), _times.epoch(text)
+    if device is None or time is None or message.deviceInfo is None or not 0 <= count <= COUNT_MOST:
+        return None
+    if not 0 < len(name) <= TEXT_MOST or not 0 < len(profile) <= TEXT_MOST:
+        return None
+    return Uplink(device, frame_of(message.data, "data"), count, time, text, name, f"{name} {profile}")
 
 
 _TIME = 1740816902  # 2025-03-01 08:15:02 UTC

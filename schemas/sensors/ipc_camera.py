@@ -87,6 +87,8 @@ def decode_object(message: Object, draft: Draft) -> list[Report]:
 
 
 def _answer(about: _About, text: str, value: object, budget: Budget) -> list[Report]:
+    if about.zone != "-" and _times.zone(about.zone) is None and _place(about.zone) is None:
+        raise Bad("bad_zone", "zone", f"{about.zone[:40]!r} is no time zone: give an IANA name")
     if value is not None or text.startswith("{"):
         return [_space_heat(about, text, value)]
     if text[:9].lower() == "starttime":
@@ -100,9 +102,9 @@ def _answer(about: _About, text: str, value: object, budget: Budget) -> list[Rep
 def _rows(about: _About, text: str, budget: Budget) -> list[Report]:
     """One report for each row, in order; a row that is refused keeps its place and says why."""
     header, *rows = text.split("\n", budget.left + 1 if budget.left > 0 else 1)
-    columns = [cell.strip().lower() for cell in header.split(",")]
+    columns = [cell.strip().lower() for cell in header.split(",", COLUMNS_MOST)]
     if len(columns) > COLUMNS_MOST:
-        raise Bad("too_many_items", "header", f"{len(columns)} columns")
+        raise Bad("too_many_items", "header", f"more than {COLUMNS_MOST} columns")
     read = _reader(columns)
     reports = []
     for number, row in enumerate(rows):
@@ -112,7 +114,7 @@ def _rows(about: _About, text: str, budget: Budget) -> list[Report]:
             reports.append(_report(about, [], "", None, [Refusal("too_many_items", f"row {number + 1}")]))
             break
         budget.left -= 1 + len(columns) // CELLS_PER_ITEM
-        cells = row.strip().split(",")
+        cells = row.strip().split(",", COLUMNS_MOST)
         try:
             reports.append(_row(about, columns, cells, read))
         except Bad as bad:
@@ -208,6 +210,8 @@ def _epoch(text: str, zone: str) -> int | None:
     if fixed is not None:
         return _times.wall(text, fixed)
     place = _place(zone)
+    if place is None:
+        return None
     try:
         moment = datetime.fromisoformat(text.replace("/", "-"))
         seconds = int(moment.replace(tzinfo=place).timestamp()) if moment.tzinfo is None else -1
@@ -216,13 +220,13 @@ def _epoch(text: str, zone: str) -> int | None:
     return seconds if 0 <= seconds <= _times.LATEST else None
 
 
-@lru_cache(256)
-def _place(zone: str) -> ZoneInfo:
-    """Raises Bad `bad_zone`."""
+@lru_cache(1024)
+def _place(zone: str) -> ZoneInfo | None:
+    """The zone of an IANA name; None for a name that is none. Remembered, too: looking for it takes long."""
     try:
         return ZoneInfo(zone)
     except (ValueError, OSError, KeyError):  # a name that is none, or none that is installed
-        raise Bad("bad_zone", "zone", f"{zone[:40]!r} is no time zone: give an IANA name") from None
+        return None
 
 
 _Cell = Annotated[int, msgspec.Meta(ge=0, le=65_535)]

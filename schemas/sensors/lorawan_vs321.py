@@ -9,6 +9,8 @@ vacant reads like one of the VS121: name the model in the device's name or profi
 Formats: vendor's VS321 user guide; SensorDecoders vs321; codec of the Things Network repository.
 """
 
+from functools import lru_cache
+
 from schemas.events import DeviceStatus, Refusal, Report, ZoneCount
 from schemas.sensors._channels import (
     BASIC_3XX,
@@ -38,9 +40,18 @@ def _regions(record: Record, frame: bytes, at: int) -> None:
     used, occupied = u16(frame, at), u16(frame, at + 2)
     if used >> REGIONS or occupied & ~used:
         raise ValueError(f"regions {used:04x} with occupancy {occupied:04x}")
-    for region in range(REGIONS):
-        if used >> region & 1:
-            record.zone(region + 1, "occupied", occupied >> region & 1 == 1)
+    for zone, said in _occupied(used, occupied).items():
+        if zone in record.zones:
+            record.zone(zone, "occupied", said.occupied is True)
+        else:
+            record.zones[zone] = said
+
+
+@lru_cache(4096)
+def _occupied(used: int, occupied: int) -> dict[int, ZoneCount]:
+    """What the masks say, by region. The same few come again and again."""
+    zones = [region for region in range(REGIONS) if used >> region & 1]
+    return {n + 1: ZoneCount(n + 1, "window", None, None, None, occupied=occupied >> n & 1 == 1) for n in zones}
 
 
 def _light(record: Record, frame: bytes, at: int) -> None:

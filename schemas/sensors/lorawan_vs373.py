@@ -31,15 +31,15 @@ def _room(size: int) -> Reader:
     number = u16 if size == 2 else u24
 
     def read(record: Record, frame: bytes, at: int) -> None:
-        if frame[at] not in _ROOM:
+        room = _ROOM.get(frame[at])
+        if room is None:
             raise ValueError(f"room state {frame[at]} is not known")
         record.zone(0, "occupied", frame[at] != _VACANT)
-        record.status |= {
-            "room_state": _ROOM[frame[at]],
-            "target_state": word(_TARGET, frame[at + 1]),
-            "use_now_s": number(frame, at + 2),
-            "use_today_s": number(frame, at + 2 + size),
-        }
+        status = record.status
+        status["room_state"] = room
+        status["target_state"] = word(_TARGET, frame[at + 1])
+        status["use_now_s"] = number(frame, at + 2)
+        status["use_today_s"] = number(frame, at + 2 + size)
 
     return read
 

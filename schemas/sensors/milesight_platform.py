@@ -10,7 +10,8 @@ Formats: Milesight Development Platform API reference, "Event: device data".
 
 from schemas.events import DeviceStatus, LineCount, Refusal, Report
 from schemas.sensors._codec import names_quantities
-from schemas.sensors._frame import OLDEST_HISTORY, Uplink
+from schemas.sensors._frame import Uplink
+from schemas.sensors._frames import OLDEST_HISTORY
 from schemas.sensors._json import Bad, Object, brief, fold, identity, integer, words
 from schemas.sensors._sample import Sample
 from schemas.sensors._times import LATEST

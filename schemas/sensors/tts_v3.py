@@ -64,7 +64,7 @@ class _Version(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     band_id: str = ""
 
 
-_Skipped = msgspec.Raw | None
+_NOTHING = msgspec.Raw(b"")
 
 
 class _Inner(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -74,20 +74,20 @@ class _Inner(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     received_at: str
     f_cnt: int = 0
     version_ids: _Version | None = None
-    session_key_id: _Skipped = None
-    f_port: _Skipped = None
-    decoded_payload: _Skipped = None
-    decoded_payload_warnings: _Skipped = None
-    normalized_payload: _Skipped = None
-    normalized_payload_warnings: _Skipped = None
-    rx_metadata: _Skipped = None
-    settings: _Skipped = None
-    confirmed: _Skipped = None
-    consumed_airtime: _Skipped = None
-    locations: _Skipped = None
-    network_ids: _Skipped = None
-    packet_error_rate: _Skipped = None
-    last_battery_percentage: _Skipped = None
+    session_key_id: msgspec.Raw = _NOTHING
+    f_port: msgspec.Raw = _NOTHING
+    decoded_payload: msgspec.Raw = _NOTHING
+    decoded_payload_warnings: msgspec.Raw = _NOTHING
+    normalized_payload: msgspec.Raw = _NOTHING
+    normalized_payload_warnings: msgspec.Raw = _NOTHING
+    rx_metadata: msgspec.Raw = _NOTHING
+    settings: msgspec.Raw = _NOTHING
+    confirmed: msgspec.Raw = _NOTHING
+    consumed_airtime: msgspec.Raw = _NOTHING
+    locations: msgspec.Raw = _NOTHING
+    network_ids: msgspec.Raw = _NOTHING
+    packet_error_rate: msgspec.Raw = _NOTHING
+    last_battery_percentage: msgspec.Raw = _NOTHING
 
 
 class _Message(msgspec.Struct, gc=False, rename={"ids": "end_device_ids", "uplink": "uplink_message"}):

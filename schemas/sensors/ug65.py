@@ -76,8 +76,13 @@ class _Message(msgspec.Struct, gc=False, rename={"device": "devEUI", "count": "f
     time: str
     count: int
     name: str
+    objectJSON: str | msgspec.UnsetType = msgspec.UNSET
+    deviceProfileName: str | msgspec.UnsetType = msgspec.UNSET
+    deviceInfo: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+_OTHERS = (msgspec.UNSET, msgspec.UNSET, msgspec.UNSET)
+"""What ChirpStack would say beside."""
 _read = msgspec.json.Decoder(_Message).decode
 
 
@@ -89,6 +94,8 @@ def unwrap_bytes(value: bytes) -> Uplink | None:
         return None
     device, name, count = known_device(message.device), message.name, message.count
     time = _times.epoch(message.time)
+    if (message.objectJSON, message.deviceProfileName, message.deviceInfo) != _OTHERS:
+        return None
     if device is None or time is None or not 0 <= count <= COUNT_MOST or not 0 < len(name) <= 128:
         return None
     return Uplink(device, frame_of(message.data, "data"), count, time, message.time, name, name)

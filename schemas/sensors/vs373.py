@@ -11,10 +11,16 @@ Formats: vendor's VS373 user guide, "Trigger report".
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
 
 from schemas.events import DeviceStatus, Refusal, Report, ZoneCount
+from schemas.sensors import _times
 from schemas.sensors._json import Bad, Clock, Draft, Object, count, fold, identity, integer, words
 from schemas.sensors._sample import Sample
+from schemas.sensors._uplink import known_device
 from schemas.sensors._vs373_words import PRESENCE, event_name, state_name
 
 DIALECT = "vs373"
@@ -24,6 +30,8 @@ ORDER = 15
 
 _LOCATION = re.compile(r"\s*\(\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*,\s*(-?\d{1,6})\s*\)\s*")
 REGIONS_MOST = 32
+_CAME = 4
+PEEK = b'"trigger_data"'
 
 
 def accepts(message: Object) -> bool:
@@ -88,6 +96,54 @@ def _code(trigger: Object, key: str, where: str, name: Callable[[int], str]) -> 
         return name(code)
     except ValueError as error:
         raise Bad("bad_value", f"{where}.{key}", str(error)) from None
+
+
+_Short = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class _Device(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    device_sn: _Short
+    time: _Short
+    device_model: str | None = None
+    device_mac: str | None = None
+    ip_address: str | None = None
+    ipAddress: str | None = None
+    device_name: str | None = None
+
+
+class _Occupied(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    event: Literal[4, 5]
+    status: Literal[1, 4]
+    sub_no: Annotated[int, msgspec.Meta(ge=0, le=REGIONS_MOST)] | None = None
+    type: int | None = None
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    device_info: _Device
+    trigger_data: _Occupied
+
+
+_read = msgspec.json.Decoder(_Message).decode
+
+
+def decode_bytes(value: bytes) -> Report | None:
+    """A well-formed message that somebody came or left straight from its bytes; None leaves the message to `decode_object`."""
+    try:
+        message = _read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    info, trigger = message.device_info, message.trigger_data
+    device, at = known_device(info.device_sn), _unzoned(info.time)
+    if device is None or at is None or info.device_name is not None:
+        return None
+    event = ZoneCount(trigger.sub_no or 0, "trigger", at, at, None, None, None, None, trigger.event == _CAME)
+    return Report(device, DIALECT, info.time, at, [event], flags=("zone_missing",))
+
+
+@lru_cache(4096)
+def _unzoned(text: str) -> int | None:
+    """A wall-clock text without offset, as if it were UTC."""
+    return None if _times.epoch(text) is not None else _times.wall(text, 0)
 
 
 _HEAD = b"""{"device_info": {"device_model": "VS373-868M", "device_sn": "6806E00000000001", "ip_address": "192.168.1.9",

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from infra.cli import _register, app
 from infra.settings import Settings
 from schemas.rows import TABLES
+from schemas.sensors import SENSORS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -66,6 +67,11 @@ def test_the_page_of_settings_is_what_the_settings_say() -> None:
         default = "" if f.default in (None, "") else "(secret)" if f.metadata["secret"] else f"`{f.default}`"
         wanted.append((f.metadata["env"], default, f.metadata["help"]))
     assert rows == wanted
+
+
+def test_every_dialect_is_described() -> None:
+    page = text("docs/sensors.md")
+    assert [module.DIALECT for module in SENSORS if f"`{module.DIALECT}`" not in page] == []
 
 
 def test_every_table_is_described() -> None:
