@@ -20,6 +20,8 @@ from typing import Literal, NamedTuple, Protocol
 import httptools
 
 HEAD_BYTES = 16 * 1024
+RAW_SHARE = 8
+"""A request may come as so many times the bytes of the largest body: chunks of single bytes have six times as many."""
 LINGER_S = 2.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
 _SAID = {
@@ -180,7 +182,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False  # the client has closed its side
         self._refused = 0
         self._in_head, self._head_bytes = True, 0
-        self._begun = False
+        self._begun, self._raw = False, 0
         self._begin()
 
     def _begin(self) -> None:
@@ -188,8 +190,7 @@ class _Connection(asyncio.Protocol):
         self._authorization = self._encoding = self._expect = b""
         self._length = 0
         self._topic = ""
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
 
     # -- what asyncio calls
 
@@ -220,8 +221,10 @@ class _Connection(asyncio.Protocol):
 
     def _feed(self, data: bytes) -> None:
         """Give the parser what has come."""
+        self._raw += len(data)
         if self._in_head:
             self._head_bytes += len(data)
+        wholes = len(self._wholes)
         try:
             if not self._refused:
                 self._parser.feed_data(data)
@@ -231,6 +234,10 @@ class _Connection(asyncio.Protocol):
             self._refused = 400
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._refused = self._refused or 431
+        if len(self._wholes) > wholes:
+            self._raw = 0  # of the request that is being read
+        elif self._raw > RAW_SHARE * self.door.limits.body_bytes + HEAD_BYTES:
+            self._refused = self._refused or 413
 
     def eof_received(self) -> bool:
         """Somebody may close his side and still read."""
@@ -283,10 +290,9 @@ class _Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         if self._refused:
             return
-        self._parts.append(data)
-        self._size += len(data)
+        self._body += data
         self.door.held += len(data)
-        if self._size > self.door.limits.body_bytes:
+        if len(self._body) > self.door.limits.body_bytes:
             self._refused = 413
         elif self.door.held > self.door.limits.held_bytes:
             self._refused = 503
@@ -296,8 +302,8 @@ class _Connection(asyncio.Protocol):
         if self._refused:
             return
         keep, head_only = self._parser.should_keep_alive(), self._parser.get_method() == b"HEAD"
-        self._wholes.append(_Whole(self._topic, b"".join(self._parts), keep, head_only))
-        self._parts, self._size = [], 0
+        self._wholes.append(_Whole(self._topic, bytes(self._body), keep, head_only))
+        self._body = bytearray()
 
     # -- one request after the other
 
@@ -306,6 +312,8 @@ class _Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Take the next request that is whole; then what was refused."""
+        if self.state != "reading":
+            return
         if self._wholes:
             self._enter("waiting")
             self.call = Call(self)
@@ -341,8 +349,8 @@ class _Connection(asyncio.Protocol):
             self._transport.write(said[: said.index(b"\r\n\r\n") + 4] if head_only else said)
 
     def _drop(self) -> None:
-        self.door.held -= self._size + sum(len(whole.body) for whole in self._wholes)
-        self._parts, self._size = [], 0
+        self.door.held -= len(self._body) + sum(len(whole.body) for whole in self._wholes)
+        self._body = bytearray()
         self._wholes.clear()
 
     def _linger(self) -> None:

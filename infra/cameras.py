@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -65,7 +66,7 @@ def logins_of(path: Path | None) -> dict[str, Login]:
 
 @dataclass
 class Query:
-    """One query of one camera: how far it is known (epoch s), when it is next asked, what went wrong, what it said last."""
+    """One query of one camera: how far it is known (epoch s), when it is next asked, what went wrong; digest of its answer."""
 
     device: Device
     zone: str
@@ -75,7 +76,7 @@ class Query:
     due: float = 0.0
     pause: float = PAUSE_S[0]
     trouble: str = ""
-    last: tuple[str, bytes] = ("", b"")
+    last: bytes = b""
 
     @property
     def key(self) -> str:
@@ -185,11 +186,12 @@ class Poller:
             self.stats.failed += 1
             self._rest(query, f"camera {query.device.id}: {type(error).__name__}: {error} ({query.name})")
             return
-        if (ask.path, text) == query.last:
+        digest = blake2b(ask.path.encode() + text, digest_size=16).digest()
+        if digest == query.last:
             self.stats.unchanged += 1
         elif not self._log(query, ask, text):
             return
-        query.last = ask.path, text
+        query.last = digest
         now = int(asked_at)
         query.done = done_after(ask, now, ZoneInfo(query.zone))
         if query.trouble:
@@ -197,7 +199,10 @@ class Poller:
         query.trouble, query.pause = "", PAUSE_S[0]
         if ask.end > now:
             query.due = asked_at + self._every_s
-        _write(self._file, {one.key: one.done for one in self.queries if one.done is not None})
+        try:
+            _write(self._file, {one.key: one.done for one in self.queries if one.done is not None})
+        except OSError as error:
+            self._tell(f"cannot write {self._file}: {error.strerror}; after a restart seven days are asked for again")
 
     def _rest(self, query: Query, why: str) -> None:
         if why != query.trouble:

@@ -186,15 +186,19 @@ class Ingress:
     def _tick(self) -> None:
         try:
             self._writer.poll(0)
+            while self._answers:
+                call, size, refused = self._answers.popleft()
+                self._out -= 1
+                self._out_bytes -= size
+                call.answer(self._status(refused))
         except LogError as error:
             self._troubled(error)
-        while self._answers:
-            call, size, refused = self._answers.popleft()
-            self._out -= 1
-            self._out_bytes -= size
-            call.answer(self._status(refused))
-        self._ticking = self._out > 0
+        finally:  # whatever happens: without a next tick nobody would be answered any more
+            self._tick_again()
+
+    def _tick_again(self) -> None:
         loop = asyncio.get_running_loop()
+        self._ticking = self._out > 0
         if self._ticking:
             loop.call_later(TICK_S, self._tick)
         elif self._trouble is not None and not isinstance(self._trouble, LogFull) and not self._reopening:
@@ -254,7 +258,7 @@ class Ingress:
         for name, meaning in Stats.MEANING.items():
             yield CounterMetricFamily(f"footstream_http_{name}", meaning, value=getattr(self.stats, name))
         answers = CounterMetricFamily("footstream_http_answers", "answers by status", labels=["status"])
-        for status, times in sorted(self.door.answers.items()):
+        for status, times in sorted(dict(self.door.answers).items()):
             answers.add_metric([str(status)], times)
         yield answers
         yield CounterMetricFamily("footstream_http_dropped", "connections ended to make room", value=self.door.dropped)

@@ -49,8 +49,8 @@ GROUPS_MOST, FIELDS_MOST, LINK_MOST = 64, 64, 512
 WHATS = ("security_incident", "product_interaction", "display_dwell", "sentiment")
 TIME_KEYS = ("start", "end", "time")
 
-_GROUP = re.compile(r"(?:gender|age|class):[a-z0-9+_-]{1,24}")
-_WAY = re.compile(r"[^-\s][^-]{0,31}-[^-\s][^-]{0,31}")
+GROUP = re.compile(r"(?:gender|age|class):[a-z0-9+_-]{1,24}")
+WAY = re.compile(r"[^-\s][^-]{0,31}-[^-\s][^-]{0,31}")
 _LINK = re.compile(r"https?://[^\s/@?#]+(?:[/?#][^\s]*)?")
 
 
@@ -209,7 +209,7 @@ def _flow(part: Part) -> Event:
         raise Bad("bad_section", where, 'expected an object of 1 to 256 pairs, as {"A-B": 4}')
     cells = {}
     for way, people in value.items():
-        if not _WAY.fullmatch(way.strip()):
+        if not WAY.fullmatch(way.strip()):
             raise Bad("bad_place", where, f"no pair of places with one hyphen: {way[:40]!r}")
         cells[way.strip()] = needed(count(people, f"{where}.{way[:40]}"), where)
     return FlowMatrix(*part.period(), dict(sorted(cells.items())))
@@ -257,17 +257,22 @@ def _people(part: Part) -> Event:
     if not 0 < len(value) <= GROUPS_MOST:
         raise Bad("bad_section", where, f'expected an object of 1 to {GROUPS_MOST} classes, as {{"age:18-30": 2}}')
     for name in value:
-        if not _GROUP.fullmatch(name):
+        if not GROUP.fullmatch(name):
             raise Bad("bad_class", where, f"expected gender:, age: or class: and a word, got {name[:40]!r}")
     groups = {name: needed(count(people, f"{where}.{name}"), f"{where}.{name}") for name, people in sorted(value.items())}
     return Demographics(line, zone, *part.period(), groups)
+
+
+def is_link(text: str) -> bool:
+    """Whether a text is an address that may be kept: http(s), no login."""
+    return text.isascii() and _LINK.fullmatch(text) is not None
 
 
 def _detection(part: Part) -> Event:
     what, link = part.item.get("what"), part.item.get("link")
     if what not in WHATS:
         raise Bad("bad_detection", part.where("what"), f"expected one of {', '.join(WHATS)}, got {brief(what)}")
-    if link and not (isinstance(link, str) and len(link) <= LINK_MOST and link.isascii() and _LINK.fullmatch(link)):
+    if link and not (isinstance(link, str) and len(link) <= LINK_MOST and is_link(link)):
         part.draft.refuse("bad_link", part.where("link"), "expected http(s)://, no login, at most 512 characters; left out")
         link = None
     zone = None if part.item.get("zone") is None else part.zone()

@@ -9,9 +9,6 @@ Formats: docs/footstream-v1.md and schemas/footstream-v1.schema.json of this pro
 """
 
 from functools import partial
-from typing import Annotated, Literal
-
-import msgspec
 
 from schemas.events import (
     Demographics,
@@ -22,19 +19,19 @@ from schemas.events import (
     FlowMatrix,
     Heat,
     LineCount,
-    Plain,
     QueueLength,
     Refusal,
     Report,
     Stay,
     ZoneCount,
 )
-from schemas.sensors import _times
+from schemas.sensors._footstream_fast import decode_bytes
 from schemas.sensors._footstream_parts import Span, read_event, span_of
-from schemas.sensors._json import PER_MINUTE_MOST, TEXT_MOST, Bad, Draft, Object, brief, identity, truth, words
+from schemas.sensors._json import Bad, Draft, Object, brief, identity, truth, words
 from schemas.sensors._sample import Sample
 
 DIALECT = "footstream_v1"
+PEEK = b'"footstream/v1"'
 MODELS = ("anything that sends JSON",)
 ORDER = 3
 FORMAT = "footstream/v1"
@@ -87,46 +84,6 @@ def _event(draft: Draft, path: str, item: Object, default: Span, groups: _Groups
 
 def _same_line(one: LineCount, other: Event) -> bool:
     return isinstance(other, LineCount) and (one.line, one.kind) == (other.line, other.kind)
-
-
-_Short = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MOST)]
-_Window = Annotated[int, msgspec.Meta(ge=0, le=PER_MINUTE_MOST)]
-
-
-class _PlainLine(msgspec.Struct, forbid_unknown_fields=True, gc=False, tag="line_count"):
-    line: Annotated[int, msgspec.Meta(ge=1, le=65535)]
-    people_in: _Window
-    people_out: _Window
-
-
-class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["footstream/v1"]
-    device: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9]{1,64}$")]
-    start: Annotated[str, msgspec.Meta(max_length=_times.TEXT_MOST)]
-    end: Annotated[str, msgspec.Meta(max_length=_times.TEXT_MOST)]
-    events: Annotated[list[_PlainLine], msgspec.Meta(min_length=1, max_length=64)]
-    site: _Short | None = None
-    name: _Short | None = None
-    firmware: _Short | None = None
-
-
-PEEK = b'"footstream/v1"'
-_read_plain = msgspec.json.Decoder(_PlainMessage).decode
-
-
-def decode_bytes(value: bytes) -> Plain | None:
-    """Lines over one window and nothing else, straight from the bytes; None leaves the message to `decode_object`."""
-    try:
-        said = _read_plain(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    window = _times.window(_times.epoch(said.start), _times.epoch(said.end))
-    lines = tuple([item.line for item in said.events])
-    if window is None or not all(map(int.__lt__, lines, lines[1:])):
-        return None
-    counts = tuple([people for item in said.events for people in (item.people_in, item.people_out)])
-    text = f"{said.start}|{said.end}"
-    return Plain(said.device.lower(), DIALECT, text, *window, lines, counts, said.site, said.name, said.firmware)
 
 
 _T0, _T1 = 1785492000, 1785492900  # 2026-07-31 10:00 and 10:15 UTC
@@ -243,3 +200,5 @@ SAMPLES = [
         "a version of tomorrow",
     ),
 ]
+
+__all__ = ["DIALECT", "FORMAT", "MODELS", "ORDER", "PEEK", "SAMPLES", "accepts", "decode_bytes", "decode_object"]

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
-ORDER = ("decode", "operators", "log", "store", "queries", "bridge", "lane", "latency", "idle")
+ORDER = ("decode", "operators", "log", "store", "queries", "bridge", "http_in", "lane", "latency", "idle")
 SLOW = ("queries",)
 """Run only when they are named: filling a year of 100 stores takes a quarter of an hour."""
 Row = dict[str, Any]

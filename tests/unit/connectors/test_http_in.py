@@ -83,6 +83,8 @@ CHUNKED = b"POST /in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         (request(b"x" * 2001), [413], []),
         (CHUNKED + b"7d1\r\n" + b"x" * 2001, [413], []),
         (b"POST /in HTTP/1.1\r\nContent-Length: 99999999999999\r\n\r\n", [413], []),
+        (CHUNKED + b"1\r\nx\r\n" * 1500 + b"0\r\n\r\n", [200], [b"x" * 1500]),
+        (CHUNKED + b"1\r\nx\r\n0\r\nTrailer: " + b"a" * 33_000, [413], []),
         (b"POST /in HTTP/1.1\r\nContent-Length: -1\r\n\r\n", [400], []),
         (b"POST /in HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400], []),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [400], []),
@@ -90,7 +92,7 @@ CHUNKED = b"POST /in HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         (request(b"one") + b"rubbish\r\n\r\n", [200, 400], [b"one"]),
         (request(b"one") + request(b"x" * 3000), [200, 413], [b"one"]),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_each_request_is_answered_as_it_should_be(data: bytes, answers: list[int], bodies: list[bytes]) -> None:
     async def steps(door: Door, owner: Owner, port: int) -> None:
