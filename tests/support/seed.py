@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from operators.calendar import bucket, civil_day, local_start, utc_offset
 from schemas.alerts import episode_id, fingerprint, transition_id
 from schemas.rows import GENERATION, TABLES
+from tests.support.seed_zones import zones
 
 DAY = 86400
 SATURDAY = int(datetime(2026, 6, 13, 13, 42, 20, tzinfo=UTC).timestamp())
@@ -112,6 +113,7 @@ def seed(now: int = SATURDAY, shops: tuple[Shop, ...] = CHAIN, days: int = 9, nu
         _registry(made, shop)
         _traffic(made, shop, rng, now - days * DAY)
         _anomalies(made, shop, rng)
+    zones(made, shops[0].site, shops[0].zone)
     _alerts(made)
     _pipeline(made, random.Random(number))
     return made
