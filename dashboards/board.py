@@ -19,8 +19,10 @@ Role = Literal["time", "value", "low", "high", "limit", "compare", "label", "not
 """What a column is for. `low` and `high` are the ends of the interval around the value before them, `limit` the site's own
 capacity, `compare` the same figure a week earlier, `note` more words, `key` is carried along but not shown."""
 
-Kind = Literal["stores", "stat", "timeseries", "bars", "table"]
-"""stores: one card per row (a table in Grafana); bars: a time series of sums drawn as bars."""
+Kind = Literal["stores", "stat", "timeseries", "bars", "table", "plan", "sankey", "grid"]
+"""stores: one card per row (a table in Grafana); bars: a time series of sums drawn as bars; plan: zones on the floor plan,
+column `place` says "device:zone" (a table in Grafana); sankey: columns `id`, `source`, `target`, `mainstat` (a node graph in
+Grafana); grid: cells of a heat map by `x` and `y` (a table in Grafana)."""
 
 Scope = Literal["chain", "store", "installation"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import stat, table, timeseries
+from grafana_foundation_sdk.builders import nodegraph, stat, table, timeseries
 from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.variants import Dataquery
@@ -153,6 +153,15 @@ def _table(panel: Panel) -> Any:
     return made
 
 
+def _graph(panel: Panel) -> Any:
+    """A node graph: Grafana has no Sankey diagram of its own, and works out the nodes from the edges (`id`, `source`,
+    `target`)."""
+    made = nodegraph.Panel()
+    for field in panel.fields:
+        made = made.override_by_name(field.name, _common(field))
+    return made
+
+
 def _series(panel: Panel) -> Any:
     bars = panel.kind == "bars"
     made = timeseries.Panel().legend(VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM))
@@ -181,6 +190,9 @@ _KINDS: dict[str, Callable[[Panel], Any]] = {
     "stat": _stat,
     "timeseries": _series,
     "bars": _series,
+    "plan": _table,
+    "grid": _table,
+    "sankey": _graph,
 }
 
 

@@ -20,7 +20,7 @@ from infra.history import accepted
 from operators.calendar import civil_day, day_bounds, reset_before
 from operators.drift import Factors, factors_from
 from operators.ingest import Accepted, horizon_of
-from operators.moment import Context, Flow, Moment, Output, Rows
+from operators.moment import Context, Flow, Moment, Output, Rows, SiteFlow
 from operators.occupancy import variance_of
 from operators.traffic import FOREVER, Change
 from schemas.forms import whole_rows
@@ -75,18 +75,29 @@ def compute(
     kept["occupancy"] = _occupancy(store, site, changes, first, last, now, generation)
     for flow in discovered().values():
         if flow.sections:
-            found = _played(flow, site, accepted(store, registry, site.id, low, high, flow.sections), now, generation)
+            around = low - flow.around_s, high + flow.around_s
+            found = _played(flow, site, accepted(store, registry, site.id, *around, flow.sections), now, generation)
             kept |= {t.name: within(t.name, found.get(t.name, []), low, high) for t in flow.tables if t.revised}
     return kept
 
 
 def _played(flow: Flow, site: Site, events: Iterable[Accepted], now: int, generation: int) -> Rows:
-    """What a flow writes that saw these events and nothing else."""
+    """What a flow writes that saw these events, in order of arrival, and nothing else."""
     built, out = flow.build(site, None, {}, Context(generation=generation, horizon=_ENDLESS)), Output({}, [])
+    at = 0
     for a in events:
-        built.take(Moment(a.end, a.end * 1000, a.from_, Output({}, []), [a]))
+        at = max(at, a.arrival // 1000)
+        _fire(built, at)
+        built.take(Moment(at, at * 1000, a.from_, Output({}, []), [a]))
+    _fire(built, now)
     built.flush(now, True, out)
     return whole_rows(out.rows)
+
+
+def _fire(built: SiteFlow, until: int) -> None:
+    """The timers that are due, as they fire in a lane."""
+    while (due := built.due()) <= until:
+        built.advance(Moment(due, due * 1000, None, Output({}, [])))
 
 
 def _traffic(site: Site, events: Iterable[Accepted], now: int, generation: int, changes: list[Change]) -> Rows:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
+from infra.floor_plans import read_plan
 from infra.registry_file import Place, TomlFile
+from operators.floor_plan import PlanError
 from schemas.sites import Device, Line, Registry, Role, Site, Source, Zone
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -37,7 +39,7 @@ class RegistryError(Exception):
         self.mistakes = mistakes
 
 
-_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "devices", "demographics")
+_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "plan", "devices", "demographics")
 _DEVICE_KEYS = ("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones")
 
 
@@ -64,9 +66,31 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
         reset_minute=_reset(file, table),
         hours=hours,
         exceptions=_exceptions(file, table, hours),
-        devices=_devices(file, table, zone),
         demographics=file.get(table, "demographics", bool, (), False),
+        devices=(devices := _devices(file, table, zone)),
+        plan=_plan(file, table, devices),
     )
+
+
+def _plan(file: TomlFile, table: dict[str, Any], devices: dict[str, Device]) -> str:
+    """Path of the floor plan, beside the registry file; every shape that a zone names must be in it."""
+    name: str = file.get(table, "plan", str, (), "")
+    shapes = {zone.shape for device in devices.values() for zone in device.zones.values() if zone.shape}
+    if not name:
+        if shapes:
+            file.wrong((), f'zones have shapes ({", ".join(sorted(shapes))}) but there is no plan; add plan = "FILE.svg"')
+        return ""
+    path = Path(file.name).parent / name
+    try:
+        ids = read_plan(path).ids
+    except PlanError as error:
+        file.wrong(("plan",), f"{path} {error}")
+        return ""
+    for shape in sorted(shapes - ids):
+        near = get_close_matches(shape, ids, 1, 0.6)
+        hint = f"did you mean {near[0]!r}?" if near else "give the shape that id in the drawing"
+        file.wrong(("plan",), f"no shape of {path} has the id {shape!r}; {hint}")
+    return str(path)
 
 
 def _zone(file: TomlFile, name: str | None, given: bool) -> str:
@@ -285,13 +309,14 @@ def _lines(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Line]:
 def _zones(file: TomlFile, raw: dict[str, Any], at: Place) -> dict[int, Zone]:
     zones = {}
     for number, place, item in _numbered(file, raw, "zones", at, 0):
-        file.keys(item, place, ("number", "name", "role", "capacity", "queue"))
+        file.keys(item, place, ("number", "name", "role", "capacity", "queue", "shape"))
         zones[number] = Zone(
             number=number,
             name=file.get(item, "name", str, place, f"Zone {number}"),
             role=file.choice(item, "role", get_args(Role), place, "department"),
             capacity=file.number(item, "capacity", 1, 1_000_000, place, None),
             queue=file.number(item, "queue", 0, 65_535, place, None),
+            shape=file.get(item, "shape", str, place, ""),
         )
     return zones
 

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from dashboards.web.app import create_app
 from dashboards.web.auth import Token, TokenFileError, tokens_of
 from infra.errors import Problem
+from infra.floor_plans import plans_of
 from infra.metrics import MetricsServer, serve_role
 from infra.registry import load_registry
 from infra.say import texts, written
@@ -77,6 +78,7 @@ def application(settings: Settings) -> FastAPI:
         tokens,
         time.time,
         is_open=open_of(registry),
+        plan=plans_of(registry),
         default_zone=settings.default_zone,
         version=version("footstream"),
     )

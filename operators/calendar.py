@@ -109,6 +109,15 @@ def opening(site: Site, day: date) -> list[tuple[int, int]]:
     return [(_wall(site.zone, day, a), _wall(site.zone, day, b)) for a, b in ranges]
 
 
+def open_seconds(site: Site, start: int, end: int) -> int:
+    """Seconds of [start, end) in which the store is open."""
+    if site.hours is None:
+        return end - start
+    day, last = civil_day(site.zone, start) - timedelta(days=1), civil_day(site.zone, end)
+    days = [day + timedelta(days=i) for i in range((last - day).days + 1)]
+    return sum(max(0, min(b, end) - max(a, start)) for d in days for a, b in opening(site, d))
+
+
 def is_open(site: Site, epoch: int) -> bool:
     """Whether the store is open at a moment (ranges are start-inclusive, end-exclusive)."""
     if site.hours is None:

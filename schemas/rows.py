@@ -446,4 +446,5 @@ class Lines(Table):
     loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
 
 
-from schemas import rows_zones as _zones  # noqa: E402, F401  # who knows one table knows them all
+from schemas import rows_floor as _floor  # noqa: E402, F401  # who knows one table knows them all
+from schemas import rows_zones as _zones  # noqa: E402, F401

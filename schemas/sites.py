@@ -31,13 +31,15 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Zone(msgspec.Struct, frozen=True):
-    """One zone of a device. `capacity`: people, None for no limit. `queue`: of a zone with role `service`, as in `Line`."""
+    """One zone of a device. `capacity`: people, None for no limit. `queue`: of a zone with role `service`, as in `Line`.
+    `shape`: id of its shape in the store's floor plan."""
 
     number: int
     name: str = ""
     role: Role = "department"
     capacity: int | None = None
     queue: int | None = None
+    shape: str = ""
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ class Site(msgspec.Struct, frozen=True):
     """One store. `hours`: per weekday ("mon".."sun") a list of (open, close) minutes of the civil day; close may exceed 1440
     (past midnight). `exceptions`: ISO date -> the list for that day (empty: closed). `reset_minute`: minute of the civil day at
     which the store is known to be empty. None for `hours` means open all the time. `demographics`: people by class may be kept
-    (docs/architecture.md, "Safety").
+    (docs/architecture.md, "Safety"). `plan`: path of its floor plan (SVG).
     """
 
     id: str
@@ -99,6 +101,7 @@ class Site(msgspec.Struct, frozen=True):
     exceptions: Mapping[str, tuple[tuple[int, int], ...]] = {}
     devices: Mapping[str, Device] = {}
     demographics: bool = False
+    plan: str = ""
 
     def entry(self, device: str) -> Device:
         """The device of that id; one that nobody declared has the defaults."""

@@ -46,8 +46,10 @@ class Api:
         now: Callable[[], float],
         default_zone: str,
         is_open: Callable[[str, float], bool] | None,
+        plan: Callable[[str], Row | None] | None = None,
     ) -> None:
         self.source, self.guard, self.now, self.default_zone, self.is_open = source, guard, now, default_zone, is_open
+        self.plan = plan
         self.boards = boards()
         self.panels = Panels(source, now)
         chain = next(p for b in self.boards.values() if b.scope == "chain" for p in b.panels if p.kind == "stores")
@@ -124,6 +126,12 @@ def router(api: Api, hub: Hub) -> APIRouter:
         return StreamingResponse(
             stream, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         )
+
+    @routes.get("/stores/{store:path}/plan", tags=["stores"], summary="Floor plan of a store, and the shapes of its zones")
+    def plan(store: Store, token: Token = reader) -> Response:
+        api.store(token, store)
+        found = api.plan(store) if api.plan is not None else None
+        return json_response(found or {"svg": None, "shapes": {}})
 
     for series in SERIES:
         _series_route(routes, api, reader, series)

@@ -73,19 +73,21 @@ def create_app(
     now: Callable[[], float],
     *,
     is_open: Callable[[str, float], bool] | None = None,
+    plan: Callable[[str], dict[str, Any] | None] | None = None,
     default_zone: str = "UTC",
     version: str = "",
     poll_s: float = EVERY_S,
 ) -> FastAPI:
     """The board and API. `query(sql, parameters)` runs typed SQL in the store and may be called from several threads; `tokens`
     None means: everybody who reaches the address may read (loopback only). `now`: epoch seconds. `is_open(store, moment)`.
+    `plan(store)`: a floor plan as `{"svg": clean text, "shapes": {"device:zone": element id}}`, None without one.
 
     `app.state.hub` is the live stream; call its `close()` when the server is asked to stop, for streams never end by
     themselves.
     """
     metrics = Metrics()
     source, guard = Source(query, metrics), Guard(tokens)
-    api = Api(source, guard, now, default_zone, is_open)
+    api = Api(source, guard, now, default_zone, is_open, plan)
     hub = Hub(api.stores, now, metrics, poll_s)
 
     @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from operators.calendar import bucket, civil_day, local_start, utc_offset
 from schemas.alerts import episode_id, fingerprint, transition_id
 from schemas.rows import GENERATION, TABLES
+from tests.support.seed_floor import floor
 from tests.support.seed_zones import zones
 
 DAY = 86400
@@ -114,6 +115,7 @@ def seed(now: int = SATURDAY, shops: tuple[Shop, ...] = CHAIN, days: int = 9, nu
         _traffic(made, shop, rng, now - days * DAY)
         _anomalies(made, shop, rng)
     zones(made, shops[0].site, shops[0].zone)
+    floor(made, shops[0].site, shops[min(1, len(shops) - 1)].site, shops[0].zone, tuple(d for d, _, _ in shops[0].doors))
     _alerts(made)
     _pipeline(made, random.Random(number))
     return made

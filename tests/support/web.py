@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -13,10 +14,23 @@ import uvicorn
 
 from dashboards.web.app import create_app
 from dashboards.web.auth import Token
+from infra.floor_plans import plans_of
 from infra.serve import listen
+from schemas.sites import Device, Registry, Zone
+from schemas.sites import Site as StoreEntry
 from tests.support.board_store import BoardStore
+from tests.support.seed_floor import CAMERA, SHAPES, ZONES
 
 HTTP = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(10))
+
+
+WITH_PLAN = StoreEntry(
+    "oslo-karl-johan",
+    "Oslo Karl Johan",
+    "Europe/Oslo",
+    plan=str(Path(__file__).parents[2] / "docs" / "example-plan.svg"),
+    devices={CAMERA: Device(CAMERA, zones={z: Zone(z, name, shape=SHAPES[z]) for z, name in ZONES.items()})},
+)
 
 
 @dataclass
@@ -48,7 +62,10 @@ class Site:
 @contextmanager
 def serving(store: BoardStore, clock: Clock, tokens: Sequence[Token] | None = None, poll_s: float = 0.2) -> Iterator[Site]:
     """Serve the board over a store until the block ends."""
-    app = create_app(store.query, tokens, clock, is_open=lambda site, moment: True, default_zone="Europe/Oslo", poll_s=poll_s)
+    plan = plans_of(Registry({"oslo-karl-johan": WITH_PLAN}))
+    app = create_app(
+        store.query, tokens, clock, is_open=lambda site, moment: True, plan=plan, default_zone="Europe/Oslo", poll_s=poll_s
+    )
     sock = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=2, ws="none"))
     thread = threading.Thread(target=server.run, args=([sock],), daemon=True)

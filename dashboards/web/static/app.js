@@ -23,12 +23,19 @@ class View {
     this.title = h("h1", { tabindex: "-1" });
     this.sub = h("p", { class: "sub" });
     this.grid = h("div", { class: "grid" });
-    this.element = h("div", { class: `view ${board.scope}` }, h("div", { class: "head" }, this.title, this.sub), this.grid);
+    this.element = h("div", { class: `view ${board.scope}` }, h("div", { class: "head" }, this.title, this.sub, site ? this._siblings() : null), this.grid);
     for (const panel of board.panels) this._add(panel);
   }
 
+  // The boards of a store, from one to the other.
+  _siblings() {
+    const boards = state.boards.filter((b) => b.scope === "store");
+    const link = (b, i) => h("a", { href: `#/${i ? `on/${b.uid}` : "store"}/${encodeURIComponent(this.site)}`, "aria-current": b === this.board ? "page" : null }, b.title);
+    return boards.length > 1 ? h("nav", { class: "siblings", "aria-label": "Boards of this store" }, boards.map(link)) : null;
+  }
+
   _add(panel) {
-    const part = make(panel, this.zone);
+    const part = make(panel, this.zone, this.site);
     const title = h("h2", { id: `p-${panel.id}`, title: panel.description }, panel.title);
     const section = h("section", { class: `panel ${panel.kind}`, "aria-labelledby": `p-${panel.id}`, "data-panel": panel.id }, title, part.element);
     section.style.setProperty("--w", panel.width);
@@ -108,6 +115,7 @@ class View {
 function wanted() {
   const [, kind, ...rest] = location.hash.split("/");
   if (kind === "store") return { board: state.boards.find((b) => b.scope === "store"), site: decodeURIComponent(rest.join("/")) };
+  if (kind === "on") return { board: state.boards.find((b) => b.uid === rest[0] && b.scope === "store"), site: decodeURIComponent(rest.slice(1).join("/")) };
   if (kind === "board") return { board: state.boards.find((b) => b.uid === rest[0]) };
   return { board: state.boards[0] };
 }

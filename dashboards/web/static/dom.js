@@ -11,6 +11,14 @@ export function h(tag, properties, ...children) {
   return element;
 }
 
+// The same for a drawing. Styles come from the style sheet or as attributes: the page's security policy allows no others.
+export function draw(tag, properties, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(properties || {})) if (value !== null && value !== undefined) element.setAttribute(name, String(value));
+  element.append(...children.flat().filter((c) => c !== null && c !== undefined));
+  return element;
+}
+
 // Changes the text only when it differs, so that nothing repaints or is read out in vain.
 export function say(element, words) {
   if (element.textContent !== words) element.textContent = words;

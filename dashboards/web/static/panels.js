@@ -2,6 +2,8 @@
 import { Chart } from "./chart.js";
 import { h, level, say } from "./dom.js";
 import { change, duration, levelOf, number, percent, shown } from "./format.js";
+import { Grid, Plan } from "./plan.js";
+import { Sankey } from "./sankey.js";
 import { COVERED, Gauge, Stores, fullness, lastWeekday, sure } from "./stores.js";
 
 // A tile of a store: its columns are a subset of the store's row on the stream.
@@ -54,7 +56,7 @@ class Tile {
     if (field.name === "share") return value === null ? null : [fullness(row, field).words, found];
     if (field.name === "sensors_off") return [value ? `◆ ${value} of ${row.sensors} sensors off` : `all ${row.sensors} sensors report`, found];
     if (field.unit === "seconds") return value === null ? ["no data yet", "warn"] : [`data ${duration(value)} old`, found];
-    if (field.unit === "share") return value === null ? null : [`${percent(value)} measured`, value < COVERED ? "warn" : "ok"];
+    if (field.unit === "share" && field.title === "Measured") return value === null ? null : [`${percent(value)} measured`, value < COVERED ? "warn" : "ok"];
     return [`${field.title.toLowerCase()} ${shown(value, field.unit)}`, found];
   }
 }
@@ -107,7 +109,10 @@ class Table {
   }
 }
 
-export function make(panel, zone) {
+export function make(panel, zone, site) {
+  if (panel.kind === "plan") return new Plan(panel, site);
+  if (panel.kind === "sankey") return new Sankey(panel);
+  if (panel.kind === "grid") return new Grid(panel);
   if (panel.kind === "stores") return new Stores(panel);
   if (panel.kind === "stat") return panel.live ? new Tile(panel) : new Stat(panel);
   return panel.kind === "table" ? new Table(panel, zone) : new Chart(panel, zone);

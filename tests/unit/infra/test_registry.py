@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.errors import problem_of
+from infra.floor_plans import plans_of
 from infra.registry import RegistryError, check_registry, load_registry
 from operators.calendar import is_open
 from schemas.sites import Device, Line, Registry, Zone
@@ -35,7 +36,7 @@ def test_the_example_file_loads_and_says_every_key() -> None:
     assert dict(site.exceptions) == {"2026-12-24": ((540, 840),), "2026-12-25": ()}
     door = site.devices["6384e16179950009"]
     assert door.lines == {1: Line(1, "Door left", "entrance", False, "window"), 2: Line(2, "To the café", "inner")}
-    assert door.zones == {1: Zone(1, "Checkout", "checkout", 12), 2: Zone(2, "Tills", "service", queue=1)}
+    assert door.zones == {1: Zone(1, "Checkout", "checkout", 12, shape="checkout"), 2: Zone(2, "Tills", "service", queue=1)}
     assert site.devices["24e124707c481000"].since == int(datetime(2026, 3, 1, 5, tzinfo=UTC).timestamp())
     keys = set(Device.__struct_fields__) - {"since", "lines", "zones"} | {"from", "[[devices.lines]]", "[[devices.zones]]"}
     assert not [key for key in keys if key not in EXAMPLE.read_text()]
@@ -255,3 +256,21 @@ def test_no_toml_whatever_makes_it_raise_anything_else(
     mistakes = check_registry(path)
     if not mistakes:
         assert isinstance(load_registry(path), Registry)
+
+
+def test_a_floor_plan_is_read_with_the_registry_and_its_shapes_are_known(tmp_path: Path) -> None:
+    (tmp_path / "floor.svg").write_text('<svg viewBox="0 0 9 9"><rect id="shoes" width="3" height="3"/></svg>')
+    text = 'zone = "UTC"\nplan = "floor.svg"\n[[devices]]\nid = "cam1"\n[[devices.zones]]\nnumber = 1\nshape = "shoes"\n'
+    registry = load_registry(_file(tmp_path, text, "shop.toml"))
+    assert plans_of(registry)("shop") == {
+        "svg": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">'
+        '<rect width="3" height="3" id="plan-shoes"></rect></svg>',
+        "shapes": {"cam1:1": "plan-shoes"},
+    }
+    assert plans_of(registry)("other") is None
+    wrong = check_registry(_file(tmp_path, text.replace('"shoes"', '"shoe"'), "shop.toml"))
+    assert "did you mean 'shoes'?" in wrong[0]
+    gone = check_registry(_file(tmp_path, text.replace("floor.svg", "gone.svg"), "shop.toml"))
+    assert "cannot be read" in gone[0]
+    bare = check_registry(_file(tmp_path, text.replace('plan = "floor.svg"', ""), "shop.toml"))
+    assert "there is no plan" in bare[0]
