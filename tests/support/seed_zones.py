@@ -80,13 +80,13 @@ def _events(rng: random.Random, first: int, minutes: int) -> list[tuple[int, lis
             ZoneCount(3, "window", start, end, min(2, served)),
             QueueLength(2, start, end, len(waiting), lanes_open=2),
             LineCount(2, "window", start, end, served, 0, child_in=served // 3),
-            LineCount(1, "total", end, end, joined_ever, 0),
             *(Stay(2, since, max(end, since + 1), float(max(end - since, 1))) for since in gone),
             *(Stay(3, end - 70, end, rng.uniform(40, 90)) for _ in gone),
             *(Stay(1, end - 200, end, rng.choice((4.0, 20.0, 45.0, 120.0, 200.0))) for _ in range(2)),
         ]
         if not 150 <= number < 170:
             events.append(LineCount(1, "window", start, end, joined, 0))
+            events.append(LineCount(1, "total", end, end, joined_ever, 0))
         if number % 15 == 14:
             groups = {"gender:female": rng.randrange(8, 20), "gender:male": rng.randrange(1, 9)}
             events.append(Demographics(2, None, end - 900, end, groups))
