@@ -23,6 +23,8 @@ from schemas.sites import Site
 
 SCHEMA = 1
 STEP = "1h"
+LONGEST_S = 3600
+"""A report counts in the hour in which it ends; one that is longer tells no hour."""
 
 
 class _Cell(msgspec.Struct, array_like=True):
@@ -79,9 +81,8 @@ class PeopleFlow:
         cell = self._cell(a, place, minute_of_end(a), now)
         if cell is None:
             return
-        first = bucket(self.site.zone, a.start, STEP)[0]
-        if not e.groups or first != bucket(self.site.zone, minute_of_end(a), STEP)[0]:
-            cell.whole = False  # played again after a loss of state, without its classes; or of more than this hour
+        if not e.groups or a.end - a.start > LONGEST_S:
+            cell.whole = False  # played again after a loss of state, without its classes; or of more than an hour
         _add(cell.told, e.groups)
 
     def _line(self, a: Accepted, e: LineCount, now: int) -> None:

@@ -3,7 +3,7 @@
 How rows travel, and what kinds of table there are, stands there.
 """
 
-from schemas.rows import COUNT, F64, MAYBE, NAME, TIME, U16, U32, U64, Column, Table, _known
+from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U16, U32, U64, Column, Table, _known
 
 _NUMBER = "Nullable(Float64)"
 
@@ -42,6 +42,22 @@ def _bucket() -> dict[str, Column]:
         ),
         "utc_offset_s": Column("Int32", "Civil time minus UTC at the start, seconds"),
     }
+
+
+class ZoneNames(Table):
+    name = "zones"
+    comment = "The registry as the lane last loaded it: one row per zone."
+    key = ("device", "zone")
+    version = "loaded_ms"
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    device_name = Column(TEXT, "Name of the device for people")
+    zone = Column(U16, "Number of the zone; 0 the whole view")
+    zone_name = Column(TEXT, "Name of the zone for people")
+    role = Column(NAME, "department, checkout (people wait here), service (people are served here), ...")
+    capacity = Column(MAYBE, "People; NULL: no limit")
+    loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
 
 
 class ZoneMinutes(Table):
@@ -279,4 +295,5 @@ __all__ = [
     "QueueMinutes",
     "ZoneBuckets",
     "ZoneMinutes",
+    "ZoneNames",
 ]
