@@ -1,15 +1,16 @@
-"""Alerts: capacity (on the probability), silent sensors, unusual traffic; transitions go to the log and to the store.
+"""Alerts: capacity (on the probability), silent sensors, unusual traffic, long queues; transitions go to log and store.
 
 Event time decides, and only data inside the alert horizon alert (operators/alerting.py). Evaluated once per report that changes
 the figure, and by timers; a capacity that nobody set has no alert.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 
 from flows.ingest import IngestFlow, device_row
+from flows.queues import Seen
 from operators import alerting
 from operators.alerting import AlertState, Phase
 from operators.calendar import is_open
@@ -26,6 +27,7 @@ CAPACITY = Rule("capacity", "capacity", "warning")
 CAPACITY_LEGAL = Rule("capacity_legal", "capacity", "critical")
 SILENT = Rule("sensor_silent", "sensor", "warning", hold_s=0, keep_s=0)
 UNUSUAL = Rule("unusual_traffic", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
+QUEUE = Rule("queue_long", "queue", "warning", hold_s=120)
 RAISE_AT, LEGAL_RAISE_AT = 0.5, 0.1
 """Probability of being at or over 90 % of the capacity at which it fires; earlier for a legal limit, the safe side."""
 CLEAR_SHARE = 0.8
@@ -96,6 +98,19 @@ class AlertsFlow:
             at = max(a.end for a in m.accepted if not a.late) * 1000
             self._capacity(CAPACITY, self.site.capacity_operational, present.over_operational, RAISE_AT, present, at, m)
             self._capacity(CAPACITY_LEGAL, self.site.capacity_legal, present.over_legal, LEGAL_RAISE_AT, present, at, m)
+        for seen in cast(Sequence[Seen], m.notes.get("queues", ())):
+            self._queue(seen, m)
+
+    def _queue(self, seen: Seen, m: Moment) -> None:
+        """A queue is too long from its limit on, and short again below four fifths of it."""
+        subject, clear = f"{seen.device}/{seen.queue}", seen.length < CLEAR_SHARE * seen.limit
+        if clear and (QUEUE.name, subject) not in self.alerts:
+            return
+        zone = self.site.entry(seen.device).zones.get(seen.queue)
+        name = zone.name if zone is not None and zone.name else f"queue {seen.queue}"
+        text = f"{self.site.name}: {seen.length} people wait at {name}, which is too many from {seen.limit} on"
+        at_ms = seen.at * 1000
+        self._step(QUEUE, subject, Sample(at_ms, seen.length >= seen.limit, clear, seen.length, text, "queue_long"), m)
 
     def _capacity(
         self, rule: Rule, limit: int | None, over: float | None, raise_at: float, present: Estimate, at: int, m: Moment
@@ -229,7 +244,7 @@ def _state_of(t: Transition, seen_ms: int) -> AlertState:
     return AlertState(phase, t.onset_ms, 0, seen_ms, t.happened_ms, live, t.backfilled, t.value, t.summary, t.reason)
 
 
-RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL)}
+RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL, QUEUE)}
 
 
 def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
@@ -304,8 +319,8 @@ EXPECTED: dict[str, list[dict[str, object]]] = {
 
 FLOW = Flow(
     name="alerts",
-    summary="capacity, silent sensors, unusual traffic; transitions to the log",
-    after=("ingest", "occupancy", "anomaly"),
+    summary="capacity, silent sensors, unusual traffic, long queues; transitions to the log",
+    after=("ingest", "occupancy", "anomaly", "queues"),
     tables=(Transitions,),
     build=_build,
 )

@@ -12,7 +12,7 @@ import msgspec
 from operators.ingest import Accepted, Arrival, Ingest
 from operators.memory import DeviceMemory, packed, unpacked, unplaced
 from operators.moment import FOREVER, Context, Flow, Moment, Output, Rows, SiteFlow
-from schemas.events import LineCount, QueueLength, Refusal, ZoneCount
+from schemas.events import Demographics, LineCount, QueueLength, Refusal, ZoneCount
 from schemas.forms import PLAIN_WINDOWS, RANK
 from schemas.rows import Devices, Duplicates, Observations, Quarantine, Repairs
 from schemas.sites import Device, Site
@@ -45,6 +45,8 @@ def observation(site: str, a: Accepted, topic: str) -> tuple[Any, ...]:
     else:
         kind, part = getattr(e, "kind", ""), getattr(e, "zone", None) or getattr(e, "line", None) or 0
         present = e.present if type(e) is ZoneCount else e.length if type(e) is QueueLength else None
+        if type(e) is Demographics:  # small groups must not be told by a table (flows/people.py)
+            e = msgspec.structs.replace(e, groups={})
         detail = msgspec.json.encode(e, order="deterministic").decode()
     return (
         site,

@@ -246,8 +246,7 @@ EXPECTED: dict[str, list[dict[str, object]]] = {
         {"step": "1h", "arrivals_source": "stays", "abandonment": 0.0, "abandonment_grade": "C", "revision": 9},
     ],
     # One person joined in two minutes, 30 an hour; seven wait and one is served, in 90 s each. One lane needs twelve minutes
-    # for
-    # them; with two it is over in less than six, and of a quarter of an hour more than four fifths are in time.
+    # for them; with two it is over in less than six, and of a quarter of an hour more than four fifths are in time.
     "queue_advice": [
         {"at": "2026-07-31T10:02:10Z", "length": 7, "arrivals_h": 30.0, "service_s": 90.0, "lanes": 2},
     ],

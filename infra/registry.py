@@ -39,7 +39,7 @@ class RegistryError(Exception):
         self.mistakes = mistakes
 
 
-_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "plan", "devices")
+_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "plan", "devices", "demographics")
 _DEVICE_KEYS = ("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones")
 
 
@@ -66,6 +66,7 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
         reset_minute=_reset(file, table),
         hours=hours,
         exceptions=_exceptions(file, table, hours),
+        demographics=file.get(table, "demographics", bool, (), False),
         devices=(devices := _devices(file, table, zone)),
         plan=_plan(file, table, devices),
     )

@@ -35,6 +35,7 @@ from infra.slots import SiteSlot, StateUnreadable
 from infra.stores import open_store
 from operators.moment import Context
 from schemas.rows import Lines, Sites
+from schemas.rows_zones import ZoneNames
 from schemas.sites import Registry
 
 TRIES = 3
@@ -70,7 +71,7 @@ def check_flows(names: Sequence[str]) -> None:
 
 def write_registry(store: Store, registry: Registry, now_ms: int) -> None:
     """The registry as tables, so that analysts can join names and capacities."""
-    sites, lines = [], []
+    sites, lines, zones = [], [], []
     for site in registry.sites.values():
         sites.append(
             Sites.row(
@@ -96,7 +97,20 @@ def write_registry(store: Store, registry: Registry, now_ms: int) -> None:
                         loaded_ms=now_ms,
                     )
                 )
-    for table, rows in ((Sites, sites), (Lines, lines)):
+            for zone in device.zones.values():
+                zones.append(
+                    ZoneNames.row(
+                        site=site.id,
+                        device=device.id,
+                        device_name=device.name or device.id,
+                        zone=zone.number,
+                        zone_name=zone.name or f"Zone {zone.number}",
+                        role=zone.role,
+                        capacity=zone.capacity,
+                        loaded_ms=now_ms,
+                    )
+                )
+    for table, rows in ((Sites, sites), (Lines, lines), (ZoneNames, zones)):
         if rows:
             store.insert(table, rows)
 

@@ -17,65 +17,68 @@ GOAL = 0.8
 PATIENCE_S = 300.0
 """Mean time after which somebody gives up: an assumption, as in the known answers of kpis.md 2.6."""
 MOST_LANES = 20
-_STEP_S = 15.0
-_ROOM = 60
+_MOST = 60
+"""More people than this count as this many."""
+_ROOM = 2 * _MOST
 
-Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 
 
 def lanes_wanted(people: int, arrivals_h: float, service_s: float, within_s: int) -> tuple[int, float]:
     """Lanes, and the share of those who come in the next `within_s` seconds that waits no longer than the target with them.
 
-    `people`: at the tills and waiting; arrivals per hour; mean service in seconds. At most `MOST_LANES`.
+    `people`: at the tills and waiting; arrivals per hour (taken to about 5 %); mean service in seconds. At most `MOST_LANES`.
     """
-    asked = min(people, _ROOM), round(arrivals_h), max(5, round(service_s / 5) * 5)
+    coarse = max(4, 1 << max(0, int(arrivals_h / 20)).bit_length())
+    asked = round(arrivals_h / coarse) * coarse, max(5, round(service_s / 5) * 5)
     lanes = 1
-    while lanes < MOST_LANES and in_time(*asked, lanes, within_s) < GOAL:
+    while lanes < MOST_LANES and in_time(people, *asked, lanes, within_s) < GOAL:
         lanes += 1
-    return lanes, in_time(*asked, lanes, within_s)
+    return lanes, in_time(people, *asked, lanes, within_s)
 
 
-@lru_cache(maxsize=20_000)
 def in_time(people: int, arrivals_h: int, service_s: int, lanes: int, within_s: int) -> float:
     """Share of those who come in the next `within_s` seconds that waits no longer than the target, if they stay."""
+    return min(1.0, float(_in_time(arrivals_h, service_s, lanes, within_s)[min(people, _MOST)]))
+
+
+@lru_cache(maxsize=5000)
+def _in_time(arrivals_h: int, service_s: int, lanes: int, within_s: int) -> Vector:
+    """The same by people who are there now."""
     arrivals, service, patience = arrivals_h / 3600, 1 / service_s, 1 / PATIENCE_S
-    room = max(people, lanes) + _ROOM
-    ends = np.arange(room + 1)
-    deaths = np.minimum(ends, lanes) * service + np.maximum(0, ends - lanes) * patience
-    step = _moved(np.full(room + 1, arrivals), deaths, _STEP_S)
-    answered = _answered(lanes, service, patience, room)
-    now = np.zeros(room + 1)
-    now[people] = 1.0
-    steps = max(1, round(within_s / _STEP_S))
-    total = 0.0
-    for _ in range(steps):
-        following = now @ step
-        total += float((now + following) @ answered) / 2
-        now = following
-    return total / steps
+    there = np.arange(_ROOM + 1)
+    deaths = np.minimum(there, lanes) * service + np.maximum(0, there - lanes) * patience
+    births = np.where(there < _ROOM, arrivals, 0.0)
+    return _expected(births, deaths, _answered(lanes, service, patience), within_s, mean=True)
 
 
-def _answered(lanes: int, service: float, patience: float, room: int) -> Matrix:
+def _answered(lanes: int, service: float, patience: float) -> Vector:
     """By people found on arrival: probability that a lane is free within the target. Those ahead may give up, too."""
-    ahead = np.arange(room - lanes + 2)  # of the lane: 0 is one's own turn
+    ahead = np.arange(_ROOM - lanes + 2)  # departures until one's own turn
     deaths = np.where(ahead > 0, lanes * service + np.maximum(0, ahead - 1) * patience, 0.0)
-    turn = _moved(np.zeros(len(ahead)), deaths, TARGET_S)[:, 0]
-    found = np.ones(room + 1)
-    found[lanes:] = turn[1 : room - lanes + 2]
+    turn = _expected(np.zeros(len(ahead)), deaths, np.where(ahead == 0, 1.0, 0.0), TARGET_S, mean=False)
+    found = np.ones(_ROOM + 1)
+    found[lanes:] = turn[1:]
     return found
 
 
-def _moved(births: Matrix, deaths: Matrix, seconds: float) -> Matrix:
-    """Transition probabilities of a birth-death chain over some seconds: the exponential of its generator, by squaring."""
-    size = len(births)
-    generator = np.zeros((size, size))
-    inner = np.arange(size - 1)
-    generator[inner, inner + 1] = births[:-1]
-    generator[inner + 1, inner] = deaths[1:]
-    generator[np.arange(size), np.arange(size)] = -generator.sum(1)
-    halvings = max(0, int(np.ceil(np.log2(max(1e-9, float(-generator.diagonal().min()) * seconds)))) + 6)
-    part = generator * (seconds / 2**halvings)
-    moved: Matrix = np.eye(size) + part @ (np.eye(size) + part / 2 @ (np.eye(size) + part / 3))
-    for _ in range(halvings):
-        moved = moved @ moved
-    return moved
+def _expected(births: Vector, deaths: Vector, values: Vector, seconds: float, mean: bool) -> Vector:
+    """Expected value of a birth-death chain by the state in which it begins: after some seconds, or their mean.
+
+    By uniformisation: jumps of a chain in discrete time, as many as a Poisson process makes.
+    """
+    rate = float((births + deaths).max())
+    jumps = rate * seconds
+    k = np.arange(int(jumps + 8 * jumps**0.5) + 30)
+    weights = np.exp(k * np.log(jumps) - jumps - np.cumsum(np.log(np.maximum(k, 1))))
+    if mean:
+        weights = np.maximum(0.0, 1.0 - np.cumsum(weights)) / jumps
+    up, down = births / rate, deaths / rate
+    stay, total, now = 1.0 - up - down, np.zeros(len(values)), values
+    for weight in weights:
+        total += weight * now
+        following = stay * now
+        following[:-1] += up[:-1] * now[1:]
+        following[1:] += down[1:] * now[:-1]
+        now = following
+    return total

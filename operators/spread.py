@@ -24,7 +24,8 @@ def _turns(minutes: int) -> tuple[int, ...]:
     return tuple(turns)
 
 
-def _shares(value: int, weights: list[int], whole: int) -> list[int]:
+def shares(value: int, weights: list[int], whole: int) -> list[int]:
+    """A whole number shared out by weights that add up to `whole`."""
     base = [value * w // whole for w in weights]
     rest = value - sum(base)
     if rest:
@@ -45,7 +46,7 @@ def spread(start: int, end: int, values: Values) -> list[tuple[int, int, Values]
         return [(first, end - start, values)]
     minutes = list(range(first, end, MINUTE))
     seconds = [min(end, m + MINUTE) - max(start, m) for m in minutes]
-    columns = [None if v is None else _shares(v, seconds, end - start) for v in values]
+    columns = [None if v is None else shares(v, seconds, end - start) for v in values]
     return [
         (m, seconds[i], tuple(None if c is None else c[i] for c in columns))  # type: ignore[misc]  # eight values, as in `Values`
         for i, m in enumerate(minutes)

@@ -3,7 +3,7 @@
 How rows travel, and what kinds of table there are, stands there.
 """
 
-from schemas.rows import F64, MAYBE, NAME, TIME, U16, U32, U64, Column, Table, _known
+from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U16, U32, U64, Column, Table, _known
 
 _NUMBER = "Nullable(Float64)"
 
@@ -42,6 +42,22 @@ def _bucket() -> dict[str, Column]:
         ),
         "utc_offset_s": Column("Int32", "Civil time minus UTC at the start, seconds"),
     }
+
+
+class ZoneNames(Table):
+    name = "zones"
+    comment = "The registry as the lane last loaded it: one row per zone."
+    key = ("device", "zone")
+    version = "loaded_ms"
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    device_name = Column(TEXT, "Name of the device for people")
+    zone = Column(U16, "Number of the zone; 0 the whole view")
+    zone_name = Column(TEXT, "Name of the zone for people")
+    role = Column(NAME, "department, checkout (people wait here), service (people are served here), ...")
+    capacity = Column(MAYBE, "People; NULL: no limit")
+    loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
 
 
 class ZoneMinutes(Table):
@@ -188,4 +204,96 @@ class QueueAdvice(Table):
     said_ms = Column(U64, "Log time when it was said, epoch ms")
 
 
-__all__ = ["QueueAdvice", "QueueBuckets", "QueueMinutes", "ZoneBuckets", "ZoneMinutes"]
+class PeopleHours(Table):
+    name = "people_hours"
+    comment = (
+        "People by class per line (coming in) or zone (stays) and hour, where the registry allows it. Written once, when the"
+        " hour is over. NULL: hidden, because a class of this kind had fewer than ten people."
+    )
+    key = ("device", "section", "part", "start", "kind", "class_name")
+    version = "said_ms"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 1826
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    section = Column(NAME, "line or zone")
+    part = Column(U16, "Number of the line or zone")
+    start = Column(TIME, "Start of the hour, UTC")
+    end = Column(TIME, "End of the hour, UTC")
+    local_start = Column(
+        "DateTime64(0, 'UTC')", "Start in the store's civil time (read it as a wall clock, it carries no zone)"
+    )
+    utc_offset_s = Column("Int32", "Civil time minus UTC at the start, seconds")
+    kind = Column(NAME, "class, gender, age; group: groups, not people")
+    class_name = Column(NAME, "Class as the device names it; child, staff, other where it follows from counts")
+    people = Column(MAYBE, "People, rounded to five; NULL: hidden")
+    said_ms = Column(U64, "Log time when it was written, epoch ms")
+
+
+class LineGaps(Table):
+    name = "line_gaps"
+    comment = "Where running totals of a line tell something else than its periods: lost reports, and the people in them."
+    revised = True
+    key = ("device", "line", "start")
+    version = "complete"
+    time = "start"
+    partition = "toYYYYMM(start)"
+    keep_days = 1826
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    line = Column(U16, "Line number of the device")
+    start = Column(TIME, "Time of the total before, UTC")
+    end = Column(TIME, "Time of the total after, UTC")
+    reason = Column(
+        NAME,
+        "lost: reports are missing; reset: the same, and a total was set back, so it is at least so many; filled: they came"
+        " later; mismatch: periods and totals of the device disagree",
+    )
+    people_in = Column(COUNT, "People in by the totals")
+    people_out = Column(COUNT, "People out by the totals")
+    counted_in = Column("Int64", "People in by the reports that are there")
+    counted_out = Column("Int64", "People out by the reports that are there")
+    lost_in = Column("Int64", "People in of whom no report tells; below zero: the reports tell more than the totals")
+    lost_out = Column("Int64", "People out of whom no report tells")
+    missing_s = Column(U32, "Seconds that no report covers")
+    complete, revision, known_at_ms = _known().values()
+
+
+class ImputedMinutes(Table):
+    name = "imputed_minutes"
+    comment = (
+        "People of lost reports, spread evenly over the minutes that are missing: an estimate beside `line_minutes`,"
+        " never in it."
+    )
+    revised = True
+    key = ("device", "line", "minute", "gap_start")
+    version = "complete"
+    time = "minute"
+    partition = "toYYYYMM(minute)"
+    keep_days = 1826
+
+    site = Column(NAME, "Store")
+    device = Column(NAME, "Device")
+    line = Column(U16, "Line number of the device")
+    minute = Column(TIME, "Start of the minute, UTC")
+    gap_start = Column(TIME, "Which gap (`line_gaps.start`)")
+    people_in = Column(COUNT, "People in, imputed; 0 once a late report covers the minute")
+    people_out = Column(COUNT, "People out, imputed")
+    missing_s = Column(U16, "Seconds of the minute that no report covers: imputed share")
+    complete, revision, known_at_ms = _known().values()
+
+
+__all__ = [
+    "ImputedMinutes",
+    "LineGaps",
+    "PeopleHours",
+    "QueueAdvice",
+    "QueueBuckets",
+    "QueueMinutes",
+    "ZoneBuckets",
+    "ZoneMinutes",
+    "ZoneNames",
+]

@@ -86,7 +86,8 @@ class Device(msgspec.Struct, frozen=True):
 class Site(msgspec.Struct, frozen=True):
     """One store. `hours`: per weekday ("mon".."sun") a list of (open, close) minutes of the civil day; close may exceed 1440
     (past midnight). `exceptions`: ISO date -> the list for that day (empty: closed). `reset_minute`: minute of the civil day at
-    which the store is known to be empty. None for `hours` means open all the time. `plan`: path of its floor plan (SVG).
+    which the store is known to be empty. None for `hours` means open all the time. `demographics`: people by class may be kept
+    (docs/architecture.md, "Safety"). `plan`: path of its floor plan (SVG).
     """
 
     id: str
@@ -99,6 +100,7 @@ class Site(msgspec.Struct, frozen=True):
     hours: Mapping[str, tuple[tuple[int, int], ...]] | None = None
     exceptions: Mapping[str, tuple[tuple[int, int], ...]] = {}
     devices: Mapping[str, Device] = {}
+    demographics: bool = False
     plan: str = ""
 
     def entry(self, device: str) -> Device:

@@ -42,6 +42,13 @@ _BUCKETS = {"15m": 100, "1h": 800, "1d": 7400}
 SERIES = (
     Series("lines/minutes", TABLES["line_minutes"], {"": 2}, "Crossings of every line by the minute"),
     Series("lines/buckets", TABLES["line_buckets"], _BUCKETS, "Crossings of every line in civil time", steps=True),
+    Series("zones/minutes", TABLES["zone_minutes"], {"": 2}, "People present, visits and dwell of every zone by the minute"),
+    Series("zones/buckets", TABLES["zone_buckets"], _BUCKETS, "The same in civil time", steps=True),
+    Series("queues/minutes", TABLES["queue_minutes"], {"": 2}, "Length, wait and service of every queue by the minute"),
+    Series("queues/buckets", TABLES["queue_buckets"], _BUCKETS, "The same in civil time, with service levels", steps=True),
+    Series("queues/advice", TABLES["queue_advice"], {"": 8}, "Lanes to open, as it was said each minute"),
+    Series("people", TABLES["people_hours"], {"": 800}, "People by class and hour, small groups hidden"),
+    Series("gaps", TABLES["line_gaps"], {"": 800}, "Reports that were lost, and the people in them"),
     Series("minutes", TABLES["site_minutes"], {"": 8}, "Entrance crossings of a store by the minute"),
     Series("buckets", TABLES["site_buckets"], _BUCKETS, "Entrance crossings of a store in civil time", steps=True),
     Series("occupancy", TABLES["occupancy"], {"": 8}, "People present by the minute, with a 90 % interval"),

@@ -3,7 +3,7 @@
 A flow's file holds SAMPLE, a list of (arrival as ISO time, payload), and EXPECTED, which says for every table that the flow
 writes the newest rows in order of their keys, with the columns worth looking at (times as ISO text, UTC). The samples play in
 one store: open all day, zone UTC, 100 people, one entrance, which reports every minute and sees the zones 2 (a shelf, ten
-people), 3 (a queue, six people) and 4 (its till).
+people), 3 (a queue, six people) and 4 (its till). It may keep people by class.
 """
 
 import random
@@ -35,6 +35,7 @@ SITE = Site(
     name="Shop",
     zone="UTC",
     capacity_operational=100,
+    demographics=True,
     devices={DEVICE: Device(id=DEVICE, name="Door", lines={1: Line(1, "Door", "entrance")}, zones=ZONES)},
 )
 FLOWS = sorted(discovered())

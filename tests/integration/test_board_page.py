@@ -256,3 +256,18 @@ def test_with_tokens_the_page_asks_for_one_and_goes_on(browser: Browser, chain: 
 def test_the_picture_of_the_readme_is_small() -> None:
     picture = Path(__file__).parents[2] / "docs" / "board.png"
     assert picture.stat().st_size < 300_000
+
+
+def test_the_board_of_queues_and_zones_shows_lanes_zones_classes_and_what_was_lost(browser: Browser, board: Site) -> None:
+    """The seeded store: one queue whose lanes are advised, three zones of the registry, twenty lost minutes of a line."""
+    with page_of(browser, board, f"/#/on/footstream-queues/{OSLO}", viewport={"width": 1280, "height": 1900}) as page:
+        expect(page.locator("[data-panel=now] tbody tr")).to_have_count(1)
+        expect(page.locator("[data-panel=now]")).to_contain_text("Checkout")
+        expect(page.locator("[data-panel=zones] tbody tr")).to_have_count(3)
+        expect(page.locator("[data-panel=lost] tbody tr")).to_have_count(1)
+        expect(page.locator("[data-panel=lost]")).to_contain_text("reports lost")
+        expect(page.locator("[data-panel=lost]")).to_contain_text("20 min")
+        expect(page.locator("[data-panel=people]")).to_contain_text("female")
+        for panel in ("length", "wait", "present"):
+            expect(page.locator(f"[data-panel={panel}] canvas")).to_be_visible()
+        assert no_sideways_scroll(page)

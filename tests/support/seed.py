@@ -16,6 +16,7 @@ from operators.calendar import bucket, civil_day, local_start, utc_offset
 from schemas.alerts import episode_id, fingerprint, transition_id
 from schemas.rows import GENERATION, TABLES
 from tests.support.seed_floor import floor
+from tests.support.seed_zones import zones
 
 DAY = 86400
 SATURDAY = int(datetime(2026, 6, 13, 13, 42, 20, tzinfo=UTC).timestamp())
@@ -113,6 +114,7 @@ def seed(now: int = SATURDAY, shops: tuple[Shop, ...] = CHAIN, days: int = 9, nu
         _registry(made, shop)
         _traffic(made, shop, rng, now - days * DAY)
         _anomalies(made, shop, rng)
+    zones(made, shops[0].site, shops[0].zone)
     floor(made, shops[0].site, shops[min(1, len(shops) - 1)].site, shops[0].zone, tuple(d for d, _, _ in shops[0].doors))
     _alerts(made)
     _pipeline(made, random.Random(number))

@@ -54,7 +54,8 @@ def test_an_event_is_stored_with_its_place_and_read_back_as_it_was(event: Event,
     assert (row["section"], row["part"], row["present"], row["people_in"]) == (event.section, part, present, None)
     assert (row["start"], row["end"]) == (getattr(event, "start", None), END)
     again = judged_one(row | {"s": row["start"], "e": row["end"]}, DOOR, accepted.from_, {})
-    assert again.event == event
+    stored = msgspec.structs.replace(event, groups={}) if isinstance(event, Demographics) else event
+    assert again.event == stored, "people by class are never stored report by report"
 
 
 @pytest.mark.parametrize(
