@@ -1,8 +1,8 @@
 """Paths: who went from where to where, by hour and store; common paths, bounce, and what follows for the way to the checkout.
 
-Three sources, never mixed: `matrix` (the device counts from edge to edge), `stays` (stays of one device and track), and
-`estimate` (from line and zone counts alone: a model, with the bounds that the counts allow). A visit is counted when it is
-over; an estimate is made when its hour has left the horizon. Later data ask for a repair of their day.
+Two sources, never mixed: `matrix` (the device counts from edge to edge) and `stays` (stays of one device and track).
+Estimates from line and zone counts alone, a model with the bounds that the counts allow, stand in a table of their own and
+are made once an hour has left the horizon. A visit is counted when it is over. Later data ask for a repair of their day.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ from schemas.sites import Site
 SCHEMA = 1
 Row = tuple[Any, ...]
 Known = tuple[int, int, int]
-PRESENCE_S, WINDOW_S, DWELLS, DWELT_S, CAME, LEFT, REPORTS, NEWEST = range(8)
+PRESENCE_S, WINDOW_S, DWELLS, DWELT_S, CAME, LEFT = range(6)
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -89,11 +89,9 @@ class PathsFlow:
         start, end = bucket(self.site.zone, moment, "1h")
         if end + self.horizon <= now:
             return
-        held = self.saved.zones.setdefault(start, {}).setdefault((a.from_.report.device, zone), [0.0] * 8)
+        held = self.saved.zones.setdefault(start, {}).setdefault((a.from_.report.device, zone), [0.0] * 6)
         for i, value in gained.items():
             held[i] += value
-        held[REPORTS] += 1
-        held[NEWEST] = max(held[NEWEST], a.arrival)
 
     def due(self) -> int:
         hour = self.saved.next_hour
@@ -125,7 +123,7 @@ class PathsFlow:
             if not came and not left and held[WINDOW_S] and held[DWELLS]:
                 left = came = zone_visits(held[PRESENCE_S], held[DWELT_S] / held[DWELLS])
             if zone and (left or came):
-                yield Margin(zone_place(device, zone), left, came, False, int(held[REPORTS]), int(held[NEWEST]))
+                yield Margin(zone_place(device, zone), left, came, False)
 
     def _estimated(self, hour: int, end: int, now_ms: int) -> list[Row]:
         found = estimate(self.site, list(self._margins(hour)))

@@ -85,7 +85,9 @@ class HeatKeeper:
             wanted = type(event) is Heat or (type(event) is ZoneCount and event.kind == "window" and event.present is not None)
         if not wanted or a.verdict == "earlier":
             return
-        if bucket(self.site.zone, max(a.start, a.end - 1), "1h")[1] + self.horizon <= now:
+        zone = self.site.zone
+        ended, began = bucket(zone, max(a.start, a.end - 1), "1h")[1], bucket(zone, a.start, "1h")[1]
+        if ended + self.horizon <= now or began + self.kept <= now:
             repairs.add(a.start)
             return
         if type(event) is Stay:

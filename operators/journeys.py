@@ -27,6 +27,8 @@ KEPT_S = 2 * MOST_STAY_S + LINGER_S + 3600
 """Hours are held this long after their end (and until tracks are quiet): a visit counts where it began, once it is over."""
 MOST_PLACES = 40
 """A longer path is cut: a track that jumps between zones is noise."""
+MOST_STAYS = 200
+"""Stays of one track that are followed: a device that gives everybody the same number has no paths."""
 MOST_PATHS = 2000
 """Different paths that an hour or a day of one device may have; further ones count as OTHER."""
 OTHER = "…"
@@ -105,6 +107,8 @@ class JourneyKeeper:
 
     def _follow(self, device: str, number: int, stay: Stayed, now: int) -> None:
         track = self.state.tracks.setdefault((device, number), Track([], now))
+        if len(track.stays) >= MOST_STAYS:
+            return
         before = self._said(device, track)
         track.stays.append(stay)
         track.seen = now

@@ -31,7 +31,7 @@ class View {
   _siblings() {
     const boards = state.boards.filter((b) => b.scope === "store");
     const link = (b, i) => h("a", { href: `#/${i ? `on/${b.uid}` : "store"}/${encodeURIComponent(this.site)}`, "aria-current": b === this.board ? "page" : null }, b.title);
-    return boards.length > 1 ? h("nav", { class: "siblings", "aria-label": "Boards of this store" }, boards.map(link)) : null;
+    return boards.length > 1 ? h("div", { class: "siblings", role: "group", "aria-label": "Boards of this store" }, boards.map(link)) : null;
   }
 
   _add(panel) {

@@ -73,6 +73,13 @@ def test_staff_and_stays_without_a_track_make_no_path_and_things_that_stand_for_
     assert newest(out, "path_visits") == []
 
 
+def test_a_device_that_gives_everybody_one_number_does_not_make_a_lane_slow() -> None:
+    told = [stay(1 + n % 2, n, n + 1, track=0) for n in range(400)]
+    out = play(SHOP, ["paths"], told, until=BEGIN + 60_000)
+    assert sum(r["stays"] for r in newest(out, "path_places")) == 400
+    assert sum(r["visits"] for r in newest(out, "path_visits")) <= 3
+
+
 def test_copies_change_nothing() -> None:
     told = [stay(1, 0, 5), stay(3, 5, 7)]
     again = [(at + 30_000, payload) for at, payload in told]

@@ -72,10 +72,10 @@ def test_doors_and_departments_take_part_streets_do_not() -> None:
 
 def test_a_zone_with_the_name_of_a_line_is_the_same_place() -> None:
     margins = [
-        Margin("line:d:1", 3, 3, True, 1, 0),
-        Margin("line:d:3", 2, 2, False, 1, 0),
-        Margin("zone:d:1", 9, 9, False, 1, 0),
-        Margin("zone:d:2", 1, 1, False, 1, 0),
+        Margin("line:d:1", 3, 3, True),
+        Margin("line:d:3", 2, 2, False),
+        Margin("zone:d:1", 9, 9, False),
+        Margin("zone:d:2", 1, 1, False),
     ]
     found = estimate(SHOP, margins)
     assert found is not None
@@ -96,8 +96,8 @@ def test_a_zone_with_the_name_of_a_line_is_the_same_place() -> None:
 
 
 def test_one_place_or_no_door_is_nothing_to_estimate() -> None:
-    assert estimate(SHOP, [Margin("line:d:1", 3, 3, True, 1, 0)]) is None
-    assert estimate(SHOP, [Margin("zone:d:1", 3, 3, False, 1, 0), Margin("zone:d:2", 3, 3, False, 1, 0)]) is None
+    assert estimate(SHOP, [Margin("line:d:1", 3, 3, True)]) is None
+    assert estimate(SHOP, [Margin("zone:d:1", 3, 3, False), Margin("zone:d:2", 3, 3, False)]) is None
 
 
 def test_visits_of_a_zone_follow_from_presence_and_dwell() -> None:
