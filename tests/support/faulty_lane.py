@@ -1,15 +1,22 @@
 """`footstream run` with a fault: `python -m tests.support.faulty_lane FAULT run all …`.
 
 `always-new`: no copy is ever told apart. `raise-on:WORD`: an operator raises on every record whose payload holds WORD.
+`helped:N`: a process reads for a lane that is N records behind. `kill-reader:N`: the same at one record, and kill -9 of that
+process once N records came from it.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import infra.lane_reader
+import infra.run_lane
 import operators.ingest
 from infra.chain import Chain
+from infra.reader import ReaderProcess
+from infra.wire import ReadBatch
 from operators.memory import DeviceMemory, Judged, LineMemory, Values
 
 
@@ -42,12 +49,40 @@ def raise_on(word: bytes) -> None:
         setattr(Chain, name, faulty(getattr(Chain, name)))
 
 
+def helped(behind: int) -> None:
+    infra.lane_reader.FAR_BEHIND = behind
+    infra.run_lane.MOST_RECORDS = 50  # of a frame: small logs are several
+
+
+def kill_reader(after: int) -> None:
+    helped(1)
+    poll, came = ReaderProcess.poll, 0
+
+    def killing(self: ReaderProcess, most: int, seconds: float) -> list[ReadBatch]:
+        nonlocal came
+        if came >= after:
+            os.kill(self.pid, signal.SIGKILL)
+            while True:  # frames that are on their way come first
+                poll(self, most, 1.0)
+        batches = poll(self, most, seconds)
+        came += sum(len(b.positions) for b in batches)
+        return batches
+
+    ReaderProcess.poll = killing  # type: ignore[method-assign]  # a fault
+
+
 def main() -> None:
     fault, *words = sys.argv[1:]
-    if fault == "always-new":
-        always_new()
-    else:
-        raise_on(fault.removeprefix("raise-on:").encode())
+    name, _, value = fault.partition(":")
+    match name:
+        case "always-new":
+            always_new()
+        case "helped":
+            helped(int(value))
+        case "kill-reader":
+            kill_reader(int(value))
+        case _:
+            raise_on(value.encode())
     # The lane starts itself again as `-m infra …`: it has to come back with the same fault.
     execv, again = os.execv, ["-m", "tests.support.faulty_lane", *sys.argv[1:]]
     os.execv = lambda path, _: execv(path, [path, *again])
