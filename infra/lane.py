@@ -1,7 +1,7 @@
 """One lane: a slice of the log's partitions, decoded once, through the flows of every store, into the store and the log.
 
 source (batches and ticks) -> decode and spread over permanent slots -> chains of stores -> sink. Everything of a lane is in one
-process; the parts share a `Lane` object for stopping, progress and metrics.
+process (but see `infra/lane_reader.py`); the parts share a `Lane` object for stopping, progress and metrics.
 """
 
 import time
