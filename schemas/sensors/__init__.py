@@ -22,8 +22,8 @@ import orjson
 
 from schemas.events import Plain, Report
 from schemas.sensors._codec import read_object
-from schemas.sensors._frame import Uplink
-from schemas.sensors._frames import Frames, read_frame
+from schemas.sensors._frame import FRAME_MOST, Uplink
+from schemas.sensors._frames import Frames, read_frame, read_in_turn
 from schemas.sensors._json import ITEMS_MOST, Bad, Budget, Draft, fold, refused
 from schemas.sensors._others import device_of, text_reason, unknown_object
 
@@ -34,7 +34,7 @@ REPAIR_MOST = 16 * 1024
 """Largest message whose text is repaired when it is not UTF-8 (a name typed in another encoding)."""
 FRAME_BYTES_PER_ITEM = 10
 """Reading so much of a LoRaWAN frame costs as much as an item of a JSON section, and so does each event in it."""
-REFUSED_BYTES_PER_ITEM = 2
+REFUSED_ITEMS, REFUSED_BYTES_PER_ITEM = 8, 2
 """The same for a frame that no model understands to its end: all of them have tried."""
 BRACKETS_MOST = 20_000
 COLONS_MOST = 6_000
@@ -62,7 +62,11 @@ _FRAMES = Frames(module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT"
 def _unwrapping(unwrap_bytes: Callable[[bytes], Uplink | None]) -> _Fast:
     def fast(value: bytes) -> list[Report] | None:
         uplink = unwrap_bytes(value)
-        return None if uplink is None else read_frame(uplink, _FRAMES)
+        if uplink is None:
+            return None
+        if 0 < len(uplink.frame) <= FRAME_MOST:
+            return _FRAMES.at_once(uplink) or read_in_turn(uplink, _FRAMES)
+        return read_frame(uplink, _FRAMES)
 
     return fast
 
@@ -231,7 +235,8 @@ def _read_uplink(uplink: Uplink, budget: Budget) -> list[Report]:
         reports = read_object(uplink, uplink.decoded, budget)
     else:
         reports = read_frame(uplink, _FRAMES)
-        budget.left -= len(uplink.frame) // (REFUSED_BYTES_PER_ITEM if reports[0].refusals else FRAME_BYTES_PER_ITEM)
+        size = len(uplink.frame)
+        budget.left -= REFUSED_ITEMS + size // REFUSED_BYTES_PER_ITEM if reports[0].refusals else size // FRAME_BYTES_PER_ITEM
     budget.left -= sum(1 + len(report.events) for report in reports)
     return reports
 

@@ -57,21 +57,16 @@ class Frames:
             return None
         if models <= 0:
             return None
-        models = models & self.named(uplink.says) or models
+        if uplink.says:
+            named = self.names.get(uplink.says)
+            models = models & (self.named(uplink.says) if named is None else named) or models
         dialect = self.firsts.get(models)
         if dialect is None:
             dialect = self.firsts[models] = self.layouts[(models & -models).bit_length() - 1].dialect
-        events, time, firmware = record.events(), record.time, None
-        if record.status:
-            firmware = _text(record.status.get("firmware_version"))
-        refusals = _repeated(record) if record.repeated or not events else []
-        if not events and not refusals:
-            refusals = [_nothing()]
-        if time is None:
-            time = uplink.time
-        identity = None if uplink.count is None else f"{uplink.count}:{frame.hex()}"
-        about = None, uplink.name, firmware, None, False, 0, identity
-        return [Report(uplink.device, dialect, uplink.time_text, time, events, refusals, *about)]
+        events = record.events()
+        if record.repeated or record.status or record.time is not None or not events:
+            return [_reported(uplink, dialect, record, events, _repeated(record))]
+        return [_live(uplink, dialect, events, [])]
 
     def in_turn(self, frame: bytes, named: int) -> Walk:
         """The best of the models' readings of the frame, one after the other."""
@@ -101,7 +96,7 @@ def read_frame(uplink: Uplink, frames: Frames) -> list[Report]:
     """The live report of a frame, if any, and one report per stored moment (retransmission, own time, no frame identity, so
     that a moment sent again in another frame has the same ids)."""
     data = uplink.frame
-    if not data or len(data) > FRAME_MOST:
+    if not 0 < len(data) <= FRAME_MOST:
         reason, detail = ("frame_too_long", f"{len(data)} bytes") if data else ("empty_frame", "")
         return [_live(uplink, "", [], [Refusal(reason, "data", detail)])]
     return frames.at_once(uplink) or read_in_turn(uplink, frames)

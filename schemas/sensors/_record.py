@@ -75,12 +75,14 @@ class Record(msgspec.Struct, gc=False):
                 found.append(counts)
             else:
                 status = status | _half(line, counts)
-        found += self.zones.values()
-        for (zone, child), dwell in self.dwell.items():
-            if len(dwell) == 2:
-                found.append(DwellSummary(zone, None, None, float(dwell["avg_s"]), float(dwell["max_s"]), child))
-            else:
-                status = status | {f"zone_{zone}{'_child' if child else ''}_dwell_{name}": n for name, n in dwell.items()}
+        if self.zones:
+            found += self.zones.values()
+        if self.dwell:
+            for (zone, child), dwell in self.dwell.items():
+                if len(dwell) == 2:
+                    found.append(DwellSummary(zone, None, None, float(dwell["avg_s"]), float(dwell["max_s"]), child))
+                else:
+                    status = status | {f"zone_{zone}{'_child' if child else ''}_dwell_{name}": n for name, n in dwell.items()}
         if self.cells:
             found.append(FlowMatrix(None, None, self.cells))
         if status:

@@ -28,17 +28,20 @@ def _present(record: Record, frame: bytes, at: int) -> None:
     if regions > REGIONS_MOST or mask >> regions:
         raise ValueError(f"{regions} regions with occupancy mask {mask:04x}")
     if not record.zones:
-        record.zones = {0: ZoneCount(0, "window", None, None, frame[at]), **_occupied(regions, mask)}
+        zones = record.zones = _occupied(regions, mask).copy()
+        zones[0] = ZoneCount(0, "window", None, None, frame[at])
         return
     record.zone(0, "present", frame[at])
-    for zone, said in _occupied(regions, mask).items():
-        record.zone(zone, "occupied", said.occupied is True)
+    for zone in range(1, regions + 1):
+        record.zone(zone, "occupied", mask >> (zone - 1) & 1 == 1)
 
 
 @lru_cache(4096)
 def _occupied(regions: int, mask: int) -> dict[int, ZoneCount]:
-    """What the mask says, by region. The same few masks come again and again, and making 16 events takes long."""
-    return {n + 1: ZoneCount(n + 1, "window", None, None, None, occupied=mask >> n & 1 == 1) for n in range(regions)}
+    """What the mask says, by region, after a place for the whole view. The same few masks come again and again, and making 16
+    events takes long."""
+    found = {0: ZoneCount(0, "window", None, None, None)}
+    return found | {n + 1: ZoneCount(n + 1, "window", None, None, None, occupied=mask >> n & 1 == 1) for n in range(regions)}
 
 
 def _peak(record: Record, frame: bytes, at: int) -> None:
