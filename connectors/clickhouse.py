@@ -25,7 +25,7 @@ from xxhash import xxh3_128_hexdigest
 
 from connectors import _native
 from schemas.forms import plain_values
-from schemas.rows import Table
+from schemas.tables import Table
 
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # its warnings repeat what we raise
 

@@ -13,8 +13,8 @@ from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.traffic import Change
 from schemas.events import Detection, Plain
 from schemas.forms import RANK
-from schemas.rows import MAYBE, MS, NAME, TEXT, TIME, U64, Column, Table
 from schemas.sites import Site
+from schemas.tables import MAYBE, MS, NAME, TEXT, TIME, U64, Column, Table
 
 
 class Detections(Table):

@@ -16,9 +16,9 @@ from operators.ingest import horizon_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.spread import MINUTE
 from operators.traffic import GRACE_S
-from schemas.rows import GENERATION
 from schemas.rows_floor import DeviceHours
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 SCHEMA = 1
 

@@ -17,9 +17,9 @@ from operators.journeys import MOST_STAY_S
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.place_names import place_name, zone_place
 from operators.traffic import GRACE_S
-from schemas.rows import GENERATION
 from schemas.rows_floor import HeatCells, HeatZones
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 SCHEMA = 1
 Row = tuple[Any, ...]

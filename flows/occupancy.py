@@ -17,8 +17,9 @@ from operators.occupancy import Estimate, OccupancyConfig, OccupancyState
 from operators.past import Past
 from operators.spread import MINUTE
 from operators.traffic import GRACE_S, Change
-from schemas.rows import GENERATION, DoorFactors, Occupancy
+from schemas.rows import DoorFactors, Occupancy
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 SCHEMA = 1
 

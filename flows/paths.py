@@ -34,9 +34,9 @@ from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.paths import ENTRY, chain, order_of, outlook, transitions
 from operators.place_names import checkouts, place_name, zone_place
 from schemas.events import DwellSummary, Stay, ZoneCount
-from schemas.rows import GENERATION
 from schemas.rows_floor import PathEstimates, PathFlows, PathOutlook, PathPlaces, PathVisits
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 SCHEMA = 1
 Row = tuple[Any, ...]

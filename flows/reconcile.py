@@ -13,9 +13,9 @@ from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.totals import Gap, LineTotals, imputed
 from operators.traffic import GRACE_S, Change
 from schemas.events import LineCount, Plain
-from schemas.rows import GENERATION
 from schemas.rows_zones import ImputedMinutes, LineGaps
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 SCHEMA = 1
 

@@ -29,7 +29,8 @@ from infra.logs import open_settings_log
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.stores import open_store, program_version
-from schemas.rows import TABLES, Duplicates, Lanes, Observations, Progress, Quarantine, Table
+from schemas.rows import TABLES, Duplicates, Lanes, Observations, Progress, Quarantine
+from schemas.tables import Table
 
 FORMAT = 1
 MOST_ROWS = 200_000

@@ -24,7 +24,7 @@ from infra.ddl import (
 )
 from infra.errors import Problem
 from infra.inventory import Found, Inventory
-from schemas.rows import Table
+from schemas.tables import Table
 
 COPIED = "_new"
 """Put after the name of the table that takes the rows of one with another key."""

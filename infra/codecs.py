@@ -1,6 +1,6 @@
 """How columns are packed on disk, by what they hold; measured figures: docs/clickhouse.md, "Disk"."""
 
-from schemas.rows import F64, I64, MAYBE, MS, NAME, TEXT, TIME, U8, U16, U32, U64, Table
+from schemas.tables import F64, I64, MAYBE, MS, NAME, TEXT, TIME, U8, U16, U32, U64, Table
 
 _DELTA4, _DELTA8, _SMALL, _WORDS = "Delta(4), ZSTD(1)", "Delta(8), ZSTD(1)", "T64, ZSTD(1)", "ZSTD(1)"
 _BY_TYPE = {

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from infra.codecs import codec_of
 from infra.errors import Problem
-from schemas.rows import TABLES, Column, Table
+from schemas.rows import TABLES
+from schemas.tables import Column, Table
 
 SCHEMA = 2
 """Number of this layout; a store with a higher one was written by a newer program and is refused.

@@ -24,8 +24,9 @@ from operators.moment import Context, Flow, Moment, Output, Rows, SiteFlow
 from operators.occupancy import variance_of
 from operators.traffic import FOREVER, Change
 from schemas.forms import whole_rows
-from schemas.rows import GENERATION, TABLES, Repairs
+from schemas.rows import TABLES, Repairs
 from schemas.sites import Registry, Site
+from schemas.tables import GENERATION
 
 _ENDLESS = FOREVER >> 1
 MOST_DAYS = 7

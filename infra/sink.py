@@ -22,7 +22,8 @@ from infra.say import say
 from infra.slots import Mark, Result
 from schemas.alerts import Transition
 from schemas.forms import FORMS, PLAIN_WINDOWS
-from schemas.rows import TABLES, Progress, Quarantine, Table
+from schemas.rows import TABLES, Progress, Quarantine
+from schemas.tables import Table
 
 FIRST = ("observations", PLAIN_WINDOWS.name, "duplicates", "quarantine")
 LAST = ("repairs",)

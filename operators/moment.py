@@ -13,8 +13,8 @@ from operators.ingest import Accepted, Arrival
 from operators.traffic import FOREVER, Change
 from schemas.alerts import Transition
 from schemas.events import Plain
-from schemas.rows import Table
 from schemas.sites import Site
+from schemas.tables import Table
 
 Rows = dict[str, list[Any]]
 """Rows by table, tuples in the order of its columns, and short ones by form (`schemas.forms`)."""

@@ -17,8 +17,8 @@ from operators.spans import Spans, covers, joined, since
 from operators.spread import MINUTE
 from operators.tallies import Tally, add
 from operators.traffic import BUCKET_PACE_S, FOREVER, GRACE_S, STEPS
-from schemas.rows import GENERATION
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 LAST = "last"
 """The value at the end of a minute. A bucket has that of its last minute, and as `first` that of its first one."""

@@ -21,8 +21,8 @@ from operators.spread import MINUTE, spread
 from operators.sums import KNOWN, MEASURED, NOTHING, N, Series, Sums, difference, gained, merge, swapped
 from schemas.events import LineCount, Plain
 from schemas.forms import MINUTE_RUNS, PLAIN_LINE_MINUTES, PLAIN_SITE_MINUTES, SITE_RUNS
-from schemas.rows import GENERATION
 from schemas.sites import Site
+from schemas.tables import GENERATION
 
 STEPS = ("15m", "1h", "1d")
 GRACE_S = 30

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.events import Plain, ids_of
-from schemas.rows import LineMinutes, Observations, SiteMinutes, Table
+from schemas.rows import LineMinutes, Observations, SiteMinutes
+from schemas.tables import Table
 
 
 class Same(Sequence[Any]):

@@ -9,61 +9,10 @@ Two kinds of table; either way the plain name is a view that shows each key once
   the plain name shows the newest revision of each key, and `<name>_as_of(at_ms = ...)` what was known at a moment (epoch ms).
 """
 
-from typing import Any, ClassVar, NamedTuple
-
-TEXT, NAME = "String", "LowCardinality(String)"
-TIME, MS = "DateTime('UTC')", "Int64"
-U8, U16, U32, U64, I64, F64 = "UInt8", "UInt16", "UInt32", "UInt64", "Int64", "Float64"
-COUNT, MAYBE = "UInt32", "Nullable(UInt32)"
-
-GENERATION = 1 << 40
-"""Revision = generation x 2^40 + number of distinct observations that contributed."""
-
-
-class Column(NamedTuple):
-    """One column: ClickHouse type and a comment with meaning and unit."""
-
-    type: str
-    comment: str
-
-
-class Table:
-    """Base of all stored tables; a subclass lists its columns as attributes in order."""
-
-    name: ClassVar[str]
-    comment: ClassVar[str]
-    revised: ClassVar[bool] = False
-    key: ClassVar[tuple[str, ...]]
-    version: ClassVar[str] = ""
-    partition: ClassVar[str] = ""
-    keep_days: ClassVar[int | None] = None
-    time: ClassVar[str] = ""
-    indexes: ClassVar[tuple[str, ...]] = ()
-    columns: ClassVar[dict[str, Column]] = {}
-
-    def __init_subclass__(cls) -> None:
-        cls.columns = {name: value for name, value in vars(cls).items() if isinstance(value, Column)}
-        missing = [k for k in (*cls.key, *filter(None, (cls.version, cls.time))) if k not in cls.columns]
-        if missing:
-            raise TypeError(f"table {cls.name}: no such column: {', '.join(missing)}")
-        TABLES[cls.name] = cls
-
-    @classmethod
-    def row(cls, **values: Any) -> tuple[Any, ...]:
-        """A row from names. Raises KeyError for a missing column and TypeError for an unknown one."""
-        unknown = values.keys() - cls.columns.keys()
-        if unknown:
-            raise TypeError(f"table {cls.name}: unknown column {', '.join(sorted(unknown))}")
-        return tuple(values[name] for name in cls.columns)
-
-    @classmethod
-    def stored(cls) -> str:
-        """Name of the table that rows are inserted into."""
-        return f"{cls.name}_revisions" if cls.revised else f"{cls.name}_rows"
-
-
-TABLES: dict[str, type[Table]] = {}
-"""All tables by name, in order of declaration."""
+from schemas import rows_floor as _floor  # noqa: F401  # who knows one table knows them all
+from schemas import rows_zones as _zones  # noqa: F401
+from schemas.tables import F64, MAYBE, MS, NAME, TEXT, TIME, U8, U16, U32, U64, Column, Table, counts, known
+from schemas.tables import TABLES as TABLES
 
 
 class Observations(Table):
@@ -150,27 +99,6 @@ class Quarantine(Table):
     payload = Column(TEXT, "The payload, at most 4 kB of it")
 
 
-def _counts() -> dict[str, Column]:
-    return {
-        "people_in": Column(COUNT, "People in, children and staff included"),
-        "people_out": Column(COUNT, "People out"),
-        "child_in": Column(MAYBE, "Children in; NULL: not reported"),
-        "child_out": Column(MAYBE, "Children out"),
-        "staff_in": Column(MAYBE, "Staff in"),
-        "staff_out": Column(MAYBE, "Staff out"),
-        "group_in": Column(MAYBE, "Groups in (not people)"),
-        "group_out": Column(MAYBE, "Groups out"),
-    }
-
-
-def _known() -> dict[str, Column]:
-    return {
-        "complete": Column(U8, "1 once the watermark has passed the end"),
-        "revision": Column(U64, "generation x 2^40 + distinct observations that contributed; grows with knowledge"),
-        "known_at_ms": Column(MS, "Newest arrival among the contributors, epoch ms"),
-    }
-
-
 class LineMinutes(Table):
     name = "line_minutes"
     comment = "Crossings per line and minute, direction already put right."
@@ -185,10 +113,10 @@ class LineMinutes(Table):
     device = Column(NAME, "Device")
     line = Column(U16, "Line number of the device")
     minute = Column(TIME, "Start of the minute, UTC")
-    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = _counts().values()
+    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = counts().values()
     measured_s = Column(U16, "Seconds of the minute that a report covered (0 to 60)")
     resolution_s = Column(U32, "Longest report that contributed, in seconds: 60 means measured by the minute")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class LineBuckets(Table):
@@ -210,10 +138,10 @@ class LineBuckets(Table):
         "DateTime64(0, 'UTC')", "Start in the store's civil time (read it as a wall clock, it carries no zone)"
     )
     utc_offset_s = Column("Int32", "Civil time minus UTC at the start, seconds")
-    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = _counts().values()
+    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = counts().values()
     measured_s = Column(U32, "Seconds that a report covered")
     expected_s = Column(U32, "Seconds of the bucket: coverage = measured_s / expected_s")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class SiteMinutes(Table):
@@ -228,10 +156,10 @@ class SiteMinutes(Table):
 
     site = Column(NAME, "Store")
     minute = Column(TIME, "Start of the minute, UTC")
-    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = _counts().values()
+    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = counts().values()
     measured_s = Column(U32, "Line-seconds that a report covered")
     expected_s = Column(U32, "Line-seconds of the minute: 60 x entrance lines")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class SiteBuckets(Table):
@@ -251,10 +179,10 @@ class SiteBuckets(Table):
         "DateTime64(0, 'UTC')", "Start in the store's civil time (read it as a wall clock, it carries no zone)"
     )
     utc_offset_s = Column("Int32", "Civil time minus UTC at the start, seconds")
-    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = _counts().values()
+    people_in, people_out, child_in, child_out, staff_in, staff_out, group_in, group_out = counts().values()
     measured_s = Column(U32, "Line-seconds that a report covered")
     expected_s = Column(U32, "Line-seconds of the bucket: coverage = measured_s / expected_s")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class Occupancy(Table):
@@ -280,7 +208,7 @@ class Occupancy(Table):
     over_legal = Column("Nullable(Float64)", "Probability of being at or over 90 % of the legal capacity")
     coverage = Column("Nullable(Float64)", "Measured share of the entrance line-seconds since the reset, 0 to 1")
     factors_revision = Column(U32, "Revision of the learnt door factors in force")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class DoorFactors(Table):
@@ -448,7 +376,3 @@ class Lines(Table):
     line_name = Column(TEXT, "Name of the line for people")
     role = Column(NAME, "entrance, inner, outside, department, checkout or service")
     loaded_ms = Column(U64, "When the registry was loaded, epoch ms")
-
-
-from schemas import rows_floor as _floor  # noqa: E402, F401  # who knows one table knows them all
-from schemas import rows_zones as _zones  # noqa: E402, F401

@@ -1,7 +1,7 @@
 """Tables of the store's floor: paths, heat, health of devices by the hour. Shapes and rules as in schemas/rows.py, which
 loads them."""
 
-from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U8, U16, U32, U64, Column, Table, _known
+from schemas.tables import COUNT, F64, MAYBE, NAME, TEXT, TIME, U8, U16, U32, U64, Column, Table, known
 
 REAL = "Nullable(Float64)"
 
@@ -24,7 +24,7 @@ class PathFlows(Table):
     origin_name = Column(TEXT, "Origin for people to read")
     destination_name = Column(TEXT, "Destination for people to read")
     people = Column(COUNT, "People")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class PathEstimates(Table):
@@ -71,7 +71,7 @@ class PathPlaces(Table):
     dwell_s = Column(F64, "Seconds of all these stays together")
     began = Column(COUNT, "Visits that began here (stays with a track only)")
     ended = Column(COUNT, "Visits that ended here (stays with a track only)")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class PathVisits(Table):
@@ -93,7 +93,7 @@ class PathVisits(Table):
     visits = Column(COUNT, "Visits that took it")
     seconds = Column(F64, "Seconds of these visits together, from the first stay's start to the last one's end")
     served = Column(COUNT, "Of these came to a zone with the role checkout or service")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class PathOutlook(Table):
@@ -119,7 +119,7 @@ class PathOutlook(Table):
     places_left = Column(F64, "Places still to come from here")
     entropy_bits = Column(F64, "How undecided the next step is: 0 always the same")
     chain_order = Column(U8, "1: where people go depends on where they are; 2: also on where they were before (BIC of the day)")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class HeatZones(Table):
@@ -146,7 +146,7 @@ class HeatZones(Table):
     intensity = Column(REAL, "The device's own heat: without unit, comparable with itself only; NULL: it sends none")
     resolution_s = Column(U32, "Longest window of the device's own heat, seconds; 0 without")
     open_s = Column(U16, "Seconds of the hour in which the store was open: divide by it, and days compare")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class HeatCells(Table):
@@ -172,7 +172,7 @@ class HeatCells(Table):
     share = Column(REAL, "Of the heat of all cells of this map in the hour; NULL when all are 0")
     resolution_s = Column(U32, "Longest window that contributed, seconds")
     open_s = Column(U16, "Seconds of the hour in which the store was open")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class DeviceHours(Table):
@@ -207,4 +207,4 @@ class DeviceHours(Table):
     snr_dB = Column(REAL, "Average signal to noise of the radio link, dB")
     occluded = Column("Nullable(UInt8)", "1 when something was in front of a lens in the hour")
     said = Column(TEXT, "JSON of the newest value of everything that it told of itself in the hour; empty when nothing")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()

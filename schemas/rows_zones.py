@@ -3,7 +3,7 @@
 How rows travel, and what kinds of table there are, stands there.
 """
 
-from schemas.rows import COUNT, F64, MAYBE, NAME, TEXT, TIME, U16, U32, U64, Column, Table, _known
+from schemas.tables import COUNT, F64, MAYBE, NAME, TEXT, TIME, U16, U32, U64, Column, Table, known
 
 _NUMBER = "Nullable(Float64)"
 
@@ -82,7 +82,7 @@ class ZoneMinutes(Table):
     share = Column(_NUMBER, "People present at the end of the minute as a share of the capacity")
     measured_s = Column(U16, "Seconds of the minute in which the number of people was known (0 to 60)")
     resolution_s = Column(U32, "Longest report that contributed, in seconds; 0 for triggers")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class ZoneBuckets(Table):
@@ -106,7 +106,7 @@ class ZoneBuckets(Table):
     share_peak = Column(_NUMBER, "Highest number of people as a share of the capacity")
     measured_s = Column(U32, "Seconds in which the number of people was known: coverage = measured_s / expected_s")
     expected_s = Column(U32, "Seconds of the bucket")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 def _queue() -> dict[str, Column]:
@@ -152,7 +152,7 @@ class QueueMinutes(Table):
         wait_s, wait_source, service_s, lanes_open, busy_share, utilisation,
     ) = _queue().values()  # fmt: skip
     measured_s = Column(U16, "Seconds of the minute in which the length was known (0 to 60)")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class QueueBuckets(Table):
@@ -179,7 +179,7 @@ class QueueBuckets(Table):
     abandonment_grade = Column(NAME, "A: both by lines; C: stays are among it; empty: not known")
     measured_s = Column(U32, "Seconds in which the length was known: coverage = measured_s / expected_s")
     expected_s = Column(U32, "Seconds of the bucket")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class QueueAdvice(Table):
@@ -259,7 +259,7 @@ class LineGaps(Table):
     lost_in = Column("Int64", "People in of whom no report tells; below zero: the reports tell more than the totals")
     lost_out = Column("Int64", "People out of whom no report tells")
     missing_s = Column(U32, "Seconds that no report covers")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 class ImputedMinutes(Table):
@@ -283,7 +283,7 @@ class ImputedMinutes(Table):
     people_in = Column(COUNT, "People in, imputed; 0 once a late report covers the minute")
     people_out = Column(COUNT, "People out, imputed")
     missing_s = Column(U16, "Seconds of the minute that no report covers: imputed share")
-    complete, revision, known_at_ms = _known().values()
+    complete, revision, known_at_ms = known().values()
 
 
 __all__ = [

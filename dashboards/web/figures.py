@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel, Field, create_model
 
 from dashboards.web.source import Row, iso
-from schemas.rows import TABLES, Table
+from schemas.rows import TABLES
+from schemas.tables import Table
 
 MOST_ROWS = 20_000
 DAY = 86400

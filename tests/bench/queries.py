@@ -18,7 +18,8 @@ from dashboards.web.figures import DAY, MOST_ROWS, QUALITY_SQL, SERIES, Series
 from dashboards.web.panels import step_of
 from infra.migrate import migrate
 from infra.stores import open_store
-from schemas.rows import GENERATION, TABLES
+from schemas.rows import TABLES
+from schemas.tables import GENERATION
 from tests.support.seed import SATURDAY
 from tests.support.store import StoreProcess
 

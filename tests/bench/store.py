@@ -17,7 +17,8 @@ from connectors import _native
 from connectors.clickhouse import Store
 from infra.migrate import migrate
 from infra.stores import open_store
-from schemas.rows import GENERATION, LineMinutes, Observations, Occupancy, Progress, SiteMinutes, Table
+from schemas.rows import LineMinutes, Observations, Occupancy, Progress, SiteMinutes
+from schemas.tables import GENERATION, Table
 from tests.support.store import StoreProcess
 
 ROWS, RUNS, JUNE = 100_000, 3, 1_780_272_000

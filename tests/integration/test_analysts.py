@@ -10,7 +10,8 @@ import pytest
 
 from connectors.clickhouse import Store
 from flows.detections import Detections
-from schemas.rows import GENERATION, Occupancy, SiteBuckets
+from schemas.rows import Occupancy, SiteBuckets
+from schemas.tables import GENERATION
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)

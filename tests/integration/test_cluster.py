@@ -18,7 +18,8 @@ from infra.lanes import Board
 from infra.migrate import cluster_of, migrate
 from infra.settings import Settings
 from infra.stores import open_store
-from schemas.rows import GENERATION, TABLES, Observations, SiteMinutes
+from schemas.rows import TABLES, Observations, SiteMinutes
+from schemas.tables import GENERATION
 from tests.bench.queries import asked
 from tests.integration.test_migrate import JUNE
 from tests.support.store import StoreProcess

@@ -17,7 +17,8 @@ from infra.lanes import Board
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.stores import open_store
-from schemas.rows import GENERATION, TABLES, Lanes, LineMinutes, Observations, SiteMinutes
+from schemas.rows import TABLES, Lanes, LineMinutes, Observations, SiteMinutes
+from schemas.tables import GENERATION
 from tests.support.store import StoreProcess
 
 RELEASES = sorted((Path(__file__).parents[1] / "upgrade").glob("schema-*.sql"))

@@ -17,7 +17,8 @@ from infra.errors import Problem
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.stores import open_store, secret_file, writer_password
-from schemas.rows import GENERATION, TABLES, LineMinutes, Observations, Progress, SiteMinutes, Sites, Table
+from schemas.rows import TABLES, LineMinutes, Observations, Progress, SiteMinutes, Sites
+from schemas.tables import GENERATION, Table
 from tests.support.store import StoreProcess
 
 JUNE = 1_780_272_000  # 2026-06-01 00:00 UTC

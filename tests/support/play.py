@@ -11,9 +11,10 @@ from operators.memory import place_of
 from operators.moment import Context, Output
 from schemas.events import Plain
 from schemas.forms import whole_rows
-from schemas.rows import TABLES, Table
+from schemas.rows import TABLES
 from schemas.sensors import read
 from schemas.sites import Site
+from schemas.tables import Table
 
 Row = dict[str, Any]
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from operators.calendar import bucket, civil_day, local_start, utc_offset
 from schemas.alerts import episode_id, fingerprint, transition_id
-from schemas.rows import GENERATION, TABLES
+from schemas.rows import TABLES
+from schemas.tables import GENERATION
 from tests.support.seed_floor import floor
 from tests.support.seed_zones import zones
 

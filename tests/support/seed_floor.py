@@ -5,7 +5,7 @@ import random
 from typing import Any, Protocol
 
 from operators.calendar import bucket
-from schemas.rows import GENERATION
+from schemas.tables import GENERATION
 
 HOUR = 3600
 CAMERA = "6537c9"

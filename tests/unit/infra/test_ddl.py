@@ -19,7 +19,8 @@ from infra.ddl import (
 )
 from infra.errors import Problem
 from infra.inventory import Found
-from schemas.rows import TABLES, Duplicates, LineMinutes, Observations, Progress, SiteBuckets, Table, Transitions
+from schemas.rows import TABLES, Duplicates, LineMinutes, Observations, Progress, SiteBuckets, Transitions
+from schemas.tables import Table
 
 
 def test_every_column_of_every_table_has_a_type_that_the_client_can_write_and_a_comment() -> None:

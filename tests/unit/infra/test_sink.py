@@ -7,7 +7,8 @@ from infra.lane import Lane
 from infra.sink import StoreSink
 from infra.slots import Result
 from operators.moment import Output
-from schemas.rows import Quarantine, SiteMinutes, Table
+from schemas.rows import Quarantine, SiteMinutes
+from schemas.tables import Table
 
 
 class Picky:

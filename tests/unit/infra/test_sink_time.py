@@ -9,7 +9,8 @@ from infra.lane import Lane
 from infra.sink import StoreSink
 from infra.slots import Mark, Result
 from operators.moment import Output
-from schemas.rows import Progress, Table
+from schemas.rows import Progress
+from schemas.tables import Table
 
 
 class Kept:
