@@ -7,27 +7,23 @@ times of the store's zone; device ids are compared in lower case and without col
 import re
 import tomllib
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from connectors.camera import url_mistake
 from infra.floor_plans import read_plan
 from infra.registry_file import Place, TomlFile
+from infra.registry_hours import exceptions, week
 from operators.camera_plan import QUERIES
 from operators.floor_plan import PlanError
 from schemas.sites import Device, Line, Registry, Role, Site, Source, Zone
 
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{3,63}")
-_RANGE = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([0-4]\d):([0-5]\d)")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-
-Ranges = tuple[tuple[int, int], ...]
 
 
 class RegistryError(Exception):
@@ -57,7 +53,7 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
     legal = file.number(capacity, "legal", 1, 1_000_000, ("capacity",), None)
     if operational is not None and legal is not None and legal < operational:
         file.wrong(("capacity", "legal"), f"{legal} is below the operational capacity {operational}; lower that one")
-    hours = _week(file, table)
+    hours = week(file, table)
     site_id = file.get(table, "id", str, (), stem)
     if not _ID.fullmatch(site_id):
         file.wrong(("id",), f"{site_id!r} cannot be used; up to 64 letters, digits, dots, dashes and underscores")
@@ -70,7 +66,7 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
         capacity_legal=legal,
         reset_minute=_reset(file, table),
         hours=hours,
-        exceptions=_exceptions(file, table, hours),
+        exceptions=exceptions(file, table, hours),
         devices=(devices := _devices(file, table, zone)),
         plan=_plan(file, table, devices),
         demographics=file.get(table, "demographics", bool, (), False),
@@ -138,85 +134,6 @@ def _reset(file: TomlFile, table: dict[str, Any]) -> int:
 
 
 # -- opening hours
-
-
-def _ranges(file: TomlFile, value: Any, at: Place) -> Ranges:
-    """Opening ranges of one day in minutes; a close before the open is past midnight."""
-    if value == "closed":
-        return ()
-    found = []
-    for text in value if isinstance(value, list) else [value]:
-        match = _RANGE.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            file.wrong(at, f'{text!r} is not an opening time; write ["09:00-20:00"], or "closed"')
-            continue
-        start = int(match[1]) * 60 + int(match[2])
-        end = int(match[3]) * 60 + int(match[4])
-        if end > 1440 and end - start > 1440:
-            file.wrong(at, f"{text!r} is longer than a day; after midnight goes on as 00:00, or as 24:00")
-            continue
-        if start == end:
-            file.wrong(at, f'{text!r} has no length; the whole day is "00:00-24:00"')
-            continue
-        found.append((start, end if end > start else end + 1440))
-    found.sort()
-    for (a, b), (c, d) in pairwise(found):
-        if c < b:
-            file.wrong(at, f"{_shown(a, b)} and {_shown(c, d)} overlap; make one of them")
-    return tuple(found)
-
-
-def _shown(start: int, end: int) -> str:
-    end = end if end == 1440 else end % 1440
-    return f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
-
-
-def _spill(file: TomlFile, at: Place, before: Ranges, after: Ranges, days: str) -> None:
-    """A day that ends past midnight must not run into the first opening of the next day."""
-    if before and after and before[-1][1] - 1440 > after[0][0]:
-        file.wrong(at, f"{_shown(*before[-1])} runs into {_shown(*after[0])} of the next day ({days}); shorten one of them")
-
-
-def _week(file: TomlFile, table: dict[str, Any]) -> dict[str, Ranges] | None:
-    raw = file.get(table, "hours", dict, (), None)
-    if raw is None:
-        return None
-    file.keys(raw, ("hours",), WEEKDAYS)
-    hours = {day: _ranges(file, raw[day], ("hours", day)) if day in raw else () for day in WEEKDAYS}
-    for day, following in zip(WEEKDAYS, (*WEEKDAYS[1:], WEEKDAYS[0]), strict=True):
-        _spill(file, ("hours", day), hours[day], hours[following], f"{day} and {following}")
-    return hours
-
-
-def _exceptions(file: TomlFile, table: dict[str, Any], hours: dict[str, Ranges] | None) -> dict[str, Ranges]:
-    raw = file.get(table, "exceptions", dict, (), {})
-    if raw and hours is None:
-        file.wrong(("exceptions",), "have no meaning without [hours]; add the usual hours of the week")
-    found: dict[str, Ranges] = {}
-    for key, value in raw.items():
-        day = _date(key)
-        if day is None:
-            file.wrong(("exceptions", key), "is not a date; write it as 2026-12-24")
-        else:
-            found[key] = _ranges(file, value, ("exceptions", key))
-    for key, ranges in found.items():
-        day = date.fromisoformat(key)
-        before, after = day - timedelta(days=1), day + timedelta(days=1)
-        if before.isoformat() not in found:
-            _spill(file, ("exceptions", key), _usual(hours, before), ranges, f"{before} and {day}")
-        _spill(file, ("exceptions", key), ranges, found.get(after.isoformat(), _usual(hours, after)), f"{day} and {after}")
-    return found
-
-
-def _usual(hours: dict[str, Ranges] | None, day: date) -> Ranges:
-    return (hours or {}).get(WEEKDAYS[day.weekday()], ())
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
-    except ValueError:
-        return None
 
 
 # -- devices
