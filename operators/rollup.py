@@ -141,12 +141,18 @@ class Rollup:
                 strand.left.setdefault(step, set()).add(start)
 
     def closed_left(self, now: int) -> set[int]:
-        """Starts of buckets that were left to the repair and are over: to be asked for once more, then forgotten."""
+        """Starts of buckets that were left to the repair and are over: to be asked for once more, then forgotten.
+
+        What was not written of them until now must not be: the repair's row may have the same revision.
+        """
         found: set[int] = set()
         for _, _, strand in self.all():
             for step, starts in strand.left.items():
                 over = {s for s in starts if bucket(self.site.zone, s, step)[1] + self.horizon <= now}
                 starts -= over
+                for waiting in (strand.unsent_buckets, strand.open_buckets):
+                    if step in waiting:
+                        waiting[step] -= over
                 found |= over
         return found
 

@@ -153,6 +153,25 @@ class Lane:
 @settings(max_examples=60)
 @given(history=histories())
 def test_lane_and_repairs_together_show_what_the_observations_give(flow: str, history: list[Sent]) -> None:
+    compare(flow, history)
+
+
+def test_a_bucket_left_to_the_repair_is_not_written_once_more_when_it_is_over() -> None:
+    at = NOON + 125_982
+    twice = [ZoneCount(1, "window", at - 960, at - 60, 4, 5), ZoneCount(1, "window", at - 960, at - 60, 0)]
+    later = at + 40_001
+    compare(
+        "zones",
+        [
+            Sent(Report("a", "made_up", "twice", at - 60, list[Event](twice)), at, ""),
+            Sent(Report("a", "made_up", "after", at, [ZoneCount(1, "window", at - 102, at - 42, 0, 1)]), at, "repair"),
+            Sent(Report("a", "made_up", "later", later, [LineCount(2, "window", later - 60, later, 1, 1)]), later, ""),
+        ],
+    )
+
+
+def compare(flow: str, history: list[Sent]) -> None:
+    """Play a history to a lane and to a recomputation. Raises AssertionError where their tables differ."""
     lane = Lane(discovered()[flow])
     for position, sent in enumerate(history):
         lane.take(position, sent)
