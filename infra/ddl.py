@@ -15,15 +15,14 @@ from schemas.tables import Column, Table
 SCHEMA = 2
 """Number of this layout; a store with a higher one was written by a newer program and is refused.
 
-2: `site` in the keys of `line_minutes` and `line_buckets`, codecs, an index by arrival, open rows of figures go early.
+2: `site` in the keys of `line_minutes` and `line_buckets`, codecs, an index by arrival.
 """
 
 VERSIONS = "schema_version"
 TOKENS = 1000  # inserts whose tokens are remembered; a retry comes within seconds, many lanes share a table
 OPEN = "open"
-"""Name in FOOTSTREAM_KEEP_DAYS of the rows of minutes and buckets that were not complete yet."""
-OPEN_DAYS = 35
-"""A report that is older is not believed, so nothing that is still open is older. Each was superseded when it closed."""
+"""Name in FOOTSTREAM_KEEP_DAYS of the rows of minutes and buckets that were not complete yet. For ever unless somebody asks: no
+TTL can tell a row that was superseded from the last word on a minute that never closed, such as the end of an old recording."""
 TTL_PAUSE_S = 86_400
 """Rows that go one by one are looked for once a day: each look writes the parts of a month anew."""
 
@@ -198,16 +197,16 @@ def create_all(table: type[Table], keep: Keep, cluster: Cluster | None = None) -
 
 def keep_of(spec: str) -> dict[str, Keep]:
     """How long each table is kept: the defaults, changed by `name=days,...`; `all` is every table, `open` the rows of figures
-    that were not complete yet. Raises Problem."""
+    that were not complete yet (for ever, unless it is named). Raises Problem."""
     days = {name: table.keep_days for name, table in TABLES.items()}
-    unfinished: int | None = OPEN_DAYS
+    unfinished: int | None = None
     for part in filter(None, (p.strip() for p in spec.split(","))):
         name, _, number = (p.strip() for p in part.partition("="))
         if name not in (*days, "all", OPEN) or not number.isdecimal():
             raise Problem(f"FOOTSTREAM_KEEP_DAYS: {part!r} is not table=days; tables: {', '.join(days)}, all, {OPEN}")
         if name not in ("all", OPEN) and int(number) and not TABLES[name].time:
             raise Problem(f"FOOTSTREAM_KEEP_DAYS: table {name} has no time to go by; leave it out")
-        if name in ("all", OPEN):
+        if name == OPEN:
             unfinished = int(number) or None
         if name != OPEN:
             days |= {n: int(number) or None for n in (days if name == "all" else (name,)) if TABLES[n].time}

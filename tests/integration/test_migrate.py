@@ -30,7 +30,7 @@ FEW = {t.name: t for t in (Observations, LineMinutes, SiteMinutes)}
 @pytest.fixture
 def old(store_process: StoreProcess, request: pytest.FixtureRequest) -> Iterator[Settings]:
     """A database as a release left it, with rows of two months in line_minutes."""
-    settings = replace(store_process.settings, store_database=f"old_{abs(hash(request.node.name))}")
+    settings = replace(store_process.settings, store_database=f"old_{abs(hash(request.node.name))}", keep_days="open=35")
     admin = open_store(replace(settings, store_database="default"))
     admin.command(f"DROP DATABASE IF EXISTS {settings.store_database} SYNC")
     yield settings
@@ -125,7 +125,7 @@ def test_a_migration_that_ends_after_any_statement_is_finished_by_the_next(
     assert [sum(word in s for s in known) for word in kinds] == [1, 2, 1, 1]
     assert migrate(old) == [] and sum(r["people_in"] for r in minutes(store)) == 3 * sum(range(50))
     for table in FEW.values():
-        assert changes(table, ddl.keep_of("")[table.name], Inventory(store, None), None) == ddl.views(table)
+        assert changes(table, ddl.keep_of(old.keep_days)[table.name], Inventory(store, None), None) == ddl.views(table)
     store.close()
 
 

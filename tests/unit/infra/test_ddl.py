@@ -101,8 +101,13 @@ def test_retention_changes_only_when_it_differs() -> None:
     assert change_ttl(Duplicates, "ReplacingMergeTree ORDER BY x", Keep(None), ALTER) == []
 
 
+def test_rows_of_figures_that_never_closed_stay_unless_somebody_asks() -> None:
+    assert not [table.name for table in TABLES.values() if "complete = 0" in create_table(table, keep_of("all=9")[table.name])]
+    assert "ttl_only_drop_parts = 1" in create_table(LineMinutes, keep_of("")["line_minutes"])
+
+
 def test_open_rows_of_figures_go_before_the_others_and_facts_have_none() -> None:
-    keep = keep_of("")
+    keep = keep_of("open=35")
     assert "TTL minute + toIntervalDay(1826), minute + toIntervalDay(35) WHERE complete = 0\n" in create_table(
         LineMinutes, keep["line_minutes"]
     )
