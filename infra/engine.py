@@ -8,6 +8,7 @@ on disk is that of the last epoch.
 """
 
 import gc
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -76,7 +77,7 @@ class Engine:
             init_db_dir(self.recovery, 1)
         gc.collect()
         gc.freeze()
-        gc.disable()  # a lane makes millions of tuples a minute and no cycles: those of libraries are looked for at snapshots
+        gc.disable()  # a lane makes millions of tuples a minute and no cycles: those of libraries are looked for apart
         cli_main(
             self._flow(),
             epoch_interval=timedelta(seconds=self.snapshot_s),
@@ -95,17 +96,24 @@ class Engine:
         return _Logic(self, state)
 
 
+CYCLES_S = 1.0
+"""So often young objects are looked through for cycles: all at once, at a snapshot, they held up the input for 0.2 s."""
 FULL_EVERY = 60
-"""Every so many snapshots all objects are looked through for cycles, otherwise the young ones only."""
+"""Every so many snapshots all objects are."""
 
 
 class _Partition(StatefulSourcePartition[Any, Any]):  # type: ignore[misc]  # untyped base
     def __init__(self, engine: Engine, resume: Any) -> None:
         self.engine = engine
         self.snapshots = 0
+        self.looked_at = time.monotonic()
         engine.guarded(engine.source.start, resume)
 
     def next_batch(self) -> list[Any]:
+        at = time.monotonic()
+        if at - self.looked_at >= CYCLES_S:
+            gc.collect(1)
+            self.looked_at = at
         got = self.engine.guarded(self.engine.source.poll)
         if got is None:
             raise StopIteration
@@ -113,9 +121,8 @@ class _Partition(StatefulSourcePartition[Any, Any]):  # type: ignore[misc]  # un
 
     def snapshot(self) -> Any:
         self.snapshots += 1
-        gc.collect(
-            1 if self.snapshots % FULL_EVERY else 2
-        )  # here: a quiet sink is not asked for a snapshot, the source always is
+        if self.snapshots % FULL_EVERY == 0:
+            gc.collect()  # here: a quiet sink is not asked for a snapshot, the source always is
         return self.engine.source.position()
 
 

@@ -85,7 +85,8 @@ class Tick(msgspec.Struct, gc=False):
 
 class Lane:
     """What the parts of a lane share. `hints`: when each slot next wants a tick (store time, epoch s; 0: at the next flush).
-    `stored_ms`: newest log timestamp that is stored, by partition. `stored`: (end, log time in ms) that are stored for good."""
+    `stored_ms`: newest log timestamp that is stored, by partition. `stored`: (end, log time in ms) that are stored for good.
+    `storing`: rows of a flush are on their way into the store."""
 
     def __init__(self) -> None:
         self.stop = Event()
@@ -98,6 +99,7 @@ class Lane:
         self.handling: tuple[int, int] | None = None
         self.positions: dict[int, int] = {}
         self.polled_at = 0.0
+        self.storing = False
         self.stored_ms: dict[int, int] = {}
         self.stored: dict[int, tuple[int, int]] = {}
 
@@ -186,10 +188,20 @@ class LogSource:
         if self.ends is None and self.lane.caught_up:
             wall = int(self.now()) - WALL_LAG_S
             times = {p: max(times.get(p, 0), wall) for p in self.partitions}
-        flush = at - self.flushed >= self.flush_s * (BEHIND_FLUSHES if self._behind() else 1)
+        flush = flush_due(at - self.flushed, self.flush_s, self.lane.storing, self._behind())
         if flush:
             self.flushed = at
         return Tick(times, flush, False)
+
+
+def flush_due(passed: float, flush_s: float, storing: bool, behind: bool) -> bool:
+    """Whether changed rows are written now, `passed` seconds after the last time.
+
+    A store that waits for rows gets them after half of `flush_s`: sooner to be read, and no more than it can do.
+    """
+    if behind:
+        return passed >= flush_s * BEHIND_FLUSHES
+    return passed >= (flush_s if storing else flush_s / 2)
 
 
 def _cut(batch: Batch | ReadBatch, end: int) -> Batch | ReadBatch:

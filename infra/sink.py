@@ -100,6 +100,7 @@ class StoreSink:
             self.contiguous += 1
             self.finished.discard(self.contiguous)
         self.buffer.contiguous = self.contiguous
+        self.lane.storing = True
         self.stored = self.storing.submit(self._store, self.buffer)
         self.buffer, self.waiting, self.flushed_at = Buffer(), 0, time.monotonic()
 
@@ -123,6 +124,7 @@ class StoreSink:
             self.log.commit_progress(RAW, self.group, {p: end for p, (end, _) in positions})
             self.lane.stored = self.lane.stored | buffer.done
         self.lane.durable = buffer.contiguous
+        self.lane.storing = False
 
     def _insert_all(self, rows: dict[str, list[Any]]) -> None:
         """Store rows of tables and of forms, in any order. When this returns or raises, no insert is under way."""
