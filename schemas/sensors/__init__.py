@@ -49,7 +49,8 @@ def _discover() -> tuple[ModuleType, ...]:
 SENSORS = _discover()
 """All formats in the order in which they are tried."""
 
-HEAD_BYTES, LIKELY_MOST = 24, 256
+HEAD_BYTES, SHORT_HEAD_BYTES, LIKELY_MOST = 24, 10, 256
+"""A short head is the first key, where a number of the message follows it; most say more."""
 _Fast = Callable[[bytes], Plain | Report | list[Report] | None]
 _LIKELY: dict[bytes, _Fast] = {}
 """Fast readers by the first bytes of messages that they read: looking for `PEEK` costs half as much as reading."""
@@ -66,6 +67,9 @@ def _unwrapping(unwrap_bytes: Callable[[bytes], Uplink | None]) -> _Fast:
             return None
         if 0 < len(uplink.frame) <= FRAME_MOST:
             return _FRAMES.at_once(uplink) or read_in_turn(uplink, _FRAMES)
+        if uplink.decoded is not None:
+            reports = read_object(uplink, uplink.decoded, Budget())
+            return None if reports[0].refusals else reports
         return read_frame(uplink, _FRAMES)
 
     return fast
@@ -114,7 +118,7 @@ def read_plain(value: bytes) -> Plain | None:
 
 def _read_likely(value: bytes) -> Plain | Report | list[Report] | None:
     """What a fast reader reads: the one that is likely by the first bytes, else the first that is sure."""
-    likely = _LIKELY.get(value[:HEAD_BYTES])
+    likely = _LIKELY.get(value[:HEAD_BYTES]) or _LIKELY.get(value[:SHORT_HEAD_BYTES])
     found = likely(value) if likely is not None else None
     return _read_fast(value) if found is None else found
 
@@ -126,7 +130,8 @@ def _read_fast(value: bytes) -> Plain | Report | list[Report] | None:
             found = fast(value)
             if found is not None:
                 if len(_LIKELY) < LIKELY_MOST:
-                    _LIKELY[value[:HEAD_BYTES]] = fast
+                    head = value[:SHORT_HEAD_BYTES]
+                    _LIKELY[value[:HEAD_BYTES] if head in _LIKELY else head] = fast
                 return found
     return None
 

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from struct import Struct
 
-from schemas.events import Kind, LineCount
+from schemas.events import Kind, LineCount, ZoneCount
 from schemas.sensors._frame import Channel, Reader
 from schemas.sensors._record import MISSING, Record
 
@@ -19,6 +19,8 @@ ALARMS = {
     4: "high_temperature_alarm_release",
 }
 """Alarm bytes, the vendor's words in small letters."""
+
+_OCCUPIED = tuple(ZoneCount(0, "window", None, None, None, occupied=occupied) for occupied in (False, True))
 
 
 def u16(frame: bytes, at: int) -> int:
@@ -41,7 +43,10 @@ def line_pair(kind: Kind, line: int) -> Reader:
 
     def read(record: Record, frame: bytes, at: int) -> None:
         into, out = _PAIR(frame, at)
-        record.people(key, into, out)
+        if key in record.lines:
+            record.part(key, (("people_in", into), ("people_out", out)))
+        else:
+            record.lines[key] = LineCount(line, kind, None, None, into, out)
 
     return read
 
@@ -111,9 +116,17 @@ def dwell_pair(child: bool = False) -> Reader:
 
 def occupied(record: Record, frame: bytes, at: int) -> None:
     """Whether the whole view is occupied: 1 or 0."""
-    if frame[at] > 1:
-        raise ValueError(f"occupancy {frame[at]} is neither 0 nor 1")
-    record.zone(0, "occupied", frame[at] == 1)
+    code = frame[at]
+    if code > 1:
+        raise ValueError(f"occupancy {code} is neither 0 nor 1")
+    view_occupied(record, code == 1)
+
+
+def view_occupied(record: Record, occupied: bool) -> None:
+    if record.zones:
+        record.zone(0, "occupied", occupied)
+    else:
+        record.zones[0] = _OCCUPIED[occupied]
 
 
 def measured_at(record: Record, frame: bytes, at: int) -> None:
@@ -127,10 +140,11 @@ def battery(record: Record, frame: bytes, at: int) -> None:
 
 def temperature(record: Record, frame: bytes, at: int) -> None:
     """0.1 C, signed; FFFF: the sensor is broken."""
-    if frame[at : at + 2] == b"\xff\xff":
+    (tenths,) = _I16(frame, at)
+    if tenths == -1:
         record.status["temperature_fault"] = True
     else:
-        record.status["temperature_C"] = _I16(frame, at)[0] / 10
+        record.status["temperature_C"] = tenths / 10
 
 
 def temperature_alarm(record: Record, frame: bytes, at: int) -> None:
@@ -140,10 +154,11 @@ def temperature_alarm(record: Record, frame: bytes, at: int) -> None:
 
 def humidity(record: Record, frame: bytes, at: int) -> None:
     """Half percents; FF: the sensor is broken."""
-    if frame[at] == 0xFF:
+    halves = frame[at]
+    if halves == 0xFF:
         record.status["humidity_fault"] = True
     else:
-        record.status["humidity_pct"] = frame[at] / 2
+        record.status["humidity_pct"] = halves / 2
 
 
 def humidity_alarm(record: Record, frame: bytes, at: int) -> None:

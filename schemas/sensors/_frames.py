@@ -5,7 +5,9 @@ the envelope names (in the device's name or profile), else the first.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from struct import Struct
+from typing import Any, NamedTuple
 
 from schemas.events import Event, Refusal, Report
 from schemas.sensors._frame import FRAME_MOST, LONG_SERIAL, Layout, Reader, Uplink, Walk
@@ -14,9 +16,22 @@ from schemas.sensors._times import LATEST
 
 NAMES_MOST = 16_384
 """Names of devices that are remembered with the models that they name."""
+SHAPES_MOST = 1024
+"""Sequences of channels that are remembered."""
 OLDEST_HISTORY = 946_684_800
 """Stored records before the year 2000 come from a device whose clock was never set."""
 _MODEL = re.compile(r"vs[ _-]?([0-9]{3})", re.IGNORECASE)
+
+
+class _Shape(NamedTuple):
+    """Frames with the same channels in the same order: a device sends hardly any others."""
+
+    keys: tuple[bytes, ...]
+    keys_of: Callable[[bytes], tuple[Any, ...]]
+    reads: tuple[tuple[Reader, int], ...]
+    """Each channel's reader and where its value begins."""
+    models: int
+    """Which have all the channels, as bits."""
 
 
 class Frames:
@@ -27,6 +42,8 @@ class Frames:
         self.names: dict[str, int] = {}
         self.firsts: dict[int, str] = {}
         """Of several models, as bits, the dialect of the first; as they were met."""
+        self.shapes: dict[tuple[int, bytes], _Shape] = {}
+        """By length and first channel, as they were met."""
         self.table: dict[bytes, tuple[int, Reader, int]] = {}
         """By channel and type: length, reader, and which models have it (bits); only where all models agree on the value."""
         disputed = {LONG_SERIAL}
@@ -41,22 +58,22 @@ class Frames:
 
     def at_once(self, uplink: Uplink) -> list[Report] | None:
         """The report when every channel of the frame is a live one of the table and one model has them all; else None."""
+        frame = uplink.frame
+        head = len(frame), frame[:2]
+        shape = self.shapes.get(head)
+        if shape is None or shape.keys_of(frame) != shape.keys:
+            shape = self._shape_of(frame)
+            if shape is None:
+                return None
+            if len(self.shapes) < SHAPES_MOST:
+                self.shapes.setdefault(head, shape)
         record = Record()
-        frame, table = uplink.frame, self.table
-        models, at, end = -1, 0, len(frame)
         try:
-            while at < end:
-                size, read, having = table[frame[at : at + 2]]
-                models &= having
-                at += 2
-                if at + size > end:
-                    return None
+            for read, at in shape.reads:
                 read(record, frame, at)
-                at += size
-        except (KeyError, ValueError):
+        except ValueError:
             return None
-        if models <= 0:
-            return None
+        models = shape.models
         if uplink.says:
             named = self.names.get(uplink.says)
             models = models & (self.named(uplink.says) if named is None else named) or models
@@ -64,9 +81,32 @@ class Frames:
         if dialect is None:
             dialect = self.firsts[models] = self.layouts[(models & -models).bit_length() - 1].dialect
         events = record.events()
-        if record.repeated or record.status or record.time is not None or not events:
+        if record.repeated or not events:
             return [_reported(uplink, dialect, record, events, _repeated(record))]
-        return [_live(uplink, dialect, events, [])]
+        report = _live(uplink, dialect, events, [])
+        if record.status:
+            report.firmware = _text(record.status.get("firmware_version"))
+        if record.time is not None:
+            report.time = record.time
+        return [report]
+
+    def _shape_of(self, frame: bytes) -> _Shape | None:
+        """None when a channel is not in the table, ends too soon, or when no model has them all."""
+        keys, reads, form = [], [], ""
+        models, at, end = -1, 0, len(frame)
+        while at < end:
+            key = frame[at : at + 2]
+            channel = self.table.get(key)
+            if channel is None or at + 2 + channel[0] > end:
+                return None
+            size, read, having = channel
+            models &= having
+            at += 2
+            keys.append(key)
+            reads.append((read, at))
+            form += f"2s{size}x"
+            at += size
+        return _Shape(tuple(keys), Struct(form).unpack, tuple(reads), models) if models > 0 else None
 
     def in_turn(self, frame: bytes, named: int) -> Walk:
         """The best of the models' readings of the frame, one after the other."""
@@ -130,7 +170,9 @@ def _reported(uplink: Uplink, dialect: str, record: Record, events: list[Event],
 
 def _live(uplink: Uplink, dialect: str, events: list[Event], refusals: list[Refusal]) -> Report:
     count, data = uplink.count, uplink.frame
-    frame = None if count is None else f"{count}:{(data if len(data) <= FRAME_MOST else data[:FRAME_MOST]).hex()}"
+    if len(data) > FRAME_MOST:
+        data = data[:FRAME_MOST]
+    frame = None if count is None else f"{count}:{data.hex()}"
     return Report(
         uplink.device, dialect, uplink.time_text, uplink.time, events, refusals, None, uplink.name, None, None, False, 0, frame
     )

@@ -1,6 +1,6 @@
 """What a LoRaWAN frame, or a codec's object of one, says; quantities that only together make an event wait here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import msgspec
@@ -28,13 +28,6 @@ class Record(msgspec.Struct, gc=False):
     status: Status = {}
     repeated: list[str] = []
 
-    def people(self, line: Line, into: int, out: int) -> None:
-        """People in and out of a line, both at once."""
-        if line in self.lines:
-            self.part(line, (("people_in", into), ("people_out", out)))
-        else:
-            self.lines[line] = LineCount(line[1], line[0], None, None, into, out)
-
     def part(self, line: Line, values: Iterable[tuple[str, int]]) -> None:
         """Some of the counts of a line, by the names of `LineCount`."""
         found = self.lines.get(line)
@@ -52,12 +45,28 @@ class Record(msgspec.Struct, gc=False):
         found = self.zones.get(zone)
         if found is None:
             found = self.zones[zone] = ZoneCount(zone, "window", None, None, None)
+            setattr(found, field, value)
+            return
         known = getattr(found, field)
         if known is None:
             self.zones[zone] = found = msgspec.structs.replace(found)  # a reader may have shared it with other records
             setattr(found, field, value)
         elif known != value:
             self.repeated.append(f"zone {zone} {field}")
+
+    def present(self, zone: int, people: int) -> None:
+        """People present in a zone (0: the whole view)."""
+        if zone in self.zones:
+            self.zone(zone, "present", people)
+        else:
+            self.zones[zone] = ZoneCount(zone, "window", None, None, people)
+
+    def zones_once(self, said: Mapping[int, ZoneCount]) -> bool:
+        """What is known of several zones at once, if nothing else is known of any; else False. The events may be shared."""
+        if self.zones and not self.zones.keys().isdisjoint(said):
+            return False
+        self.zones.update(said)
+        return True
 
     def dwelt(self, zone: int, child: bool, **values: int) -> None:
         """`avg_s`, `max_s` of a zone (0: all zones)."""
@@ -70,7 +79,7 @@ class Record(msgspec.Struct, gc=False):
         """Events without times: the report's time is the end of their window. Halves of an event become status figures."""
         found: list[Event] = []
         status = self.status
-        for line, counts in self.lines.items():
+        for line, counts in self.lines.items() if self.lines else ():
             if counts.people_in is not None and counts.people_out is not None:
                 found.append(counts)
             else:

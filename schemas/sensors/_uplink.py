@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from schemas.sensors import _times
-from schemas.sensors._codec import names_quantities
+from schemas.sensors._codec_keys import names_quantities
 from schemas.sensors._json import COUNT_MOST, Bad, Object, fold, identity, integer, words
 
 DATA_MOST = 4096

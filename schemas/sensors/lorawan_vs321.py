@@ -33,18 +33,17 @@ REGIONS = 10
 
 
 def _present(record: Record, frame: bytes, at: int) -> None:
-    record.zone(0, "present", u16(frame, at))
+    record.present(0, frame[at] | frame[at + 1] << 8)
 
 
 def _regions(record: Record, frame: bytes, at: int) -> None:
     used, occupied = u16(frame, at), u16(frame, at + 2)
     if used >> REGIONS or occupied & ~used:
         raise ValueError(f"regions {used:04x} with occupancy {occupied:04x}")
-    for zone, said in _occupied(used, occupied).items():
-        if zone in record.zones:
+    zones = _occupied(used, occupied)
+    if not record.zones_once(zones):
+        for zone, said in zones.items():
             record.zone(zone, "occupied", said.occupied is True)
-        else:
-            record.zones[zone] = said
 
 
 @lru_cache(4096)

@@ -8,7 +8,7 @@ Formats: vendor's VS330 user guide; SensorDecoders vs330.
 """
 
 from schemas.events import DeviceStatus, Report, ZoneCount
-from schemas.sensors._channels import BASIC_3XX, ignore, u16
+from schemas.sensors._channels import BASIC_3XX, ignore, u16, view_occupied
 from schemas.sensors._frame import Layout
 from schemas.sensors._record import Record
 from schemas.sensors._sample import DEVICE, Sample
@@ -24,7 +24,7 @@ def _distance(record: Record, frame: bytes, at: int) -> None:
 
 def _occupied(record: Record, frame: bytes, at: int) -> None:
     if frame[at] <= 1:
-        record.zone(0, "occupied", frame[at] == 1)
+        view_occupied(record, frame[at] == 1)
     else:
         record.status["occupancy_known"] = False
 

@@ -10,7 +10,7 @@ Formats: vendor's VS373 user guide; SensorDecoders vs373.
 """
 
 from schemas.events import DeviceStatus, Refusal, Report, ZoneCount
-from schemas.sensors._channels import BASIC_3XX, ignore, u16, u24, word
+from schemas.sensors._channels import BASIC_3XX, ignore, u16, u24, view_occupied, word
 from schemas.sensors._frame import Layout, Reader
 from schemas.sensors._record import Record
 from schemas.sensors._sample import DEVICE, Sample
@@ -34,7 +34,7 @@ def _room(size: int) -> Reader:
         room = _ROOM.get(frame[at])
         if room is None:
             raise ValueError(f"room state {frame[at]} is not known")
-        record.zone(0, "occupied", frame[at] != _VACANT)
+        view_occupied(record, frame[at] != _VACANT)
         status = record.status
         status["room_state"] = room
         status["target_state"] = word(_TARGET, frame[at + 1])

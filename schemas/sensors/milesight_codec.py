@@ -9,7 +9,8 @@ Formats: SensorDecoders 2023 and e79c9d8 (VS121, VS13x, VS3xx); the Things Netwo
 """
 
 from schemas.events import DeviceStatus, DwellSummary, LineCount, Refusal, Report, ZoneCount
-from schemas.sensors._codec import names_quantities, read_object
+from schemas.sensors._codec import read_object
+from schemas.sensors._codec_keys import names_quantities
 from schemas.sensors._frame import Uplink
 from schemas.sensors._json import Draft, Object, identity
 from schemas.sensors._sample import Sample

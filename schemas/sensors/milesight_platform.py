@@ -8,20 +8,30 @@ read.
 Formats: Milesight Development Platform API reference, "Event: device data".
 """
 
+from typing import Annotated, Literal
+
+import msgspec
+
 from schemas.events import DeviceStatus, LineCount, Refusal, Report
-from schemas.sensors._codec import names_quantities
+from schemas.sensors._codec_keys import names_by_key, names_quantities
 from schemas.sensors._frame import Uplink
 from schemas.sensors._frames import OLDEST_HISTORY
-from schemas.sensors._json import Bad, Object, brief, fold, identity, integer, words
+from schemas.sensors._json import KEYS_MOST, TEXT_MOST, Bad, Object, brief, fold, identity, integer, words
 from schemas.sensors._sample import Sample
 from schemas.sensors._times import LATEST
-from schemas.sensors._uplink import says
+from schemas.sensors._uplink import known_device, says
 
 DIALECT = "milesight_platform"
 MODELS = ("Milesight Development Platform",)
 ORDER = 5
 
+PEEK = b'"DEVICE_DATA"'
+SPELLINGS = ("eventID", "eventType", "eventCreatedTime", "data")
+"""Where keys of several spellings stand in one message, these count."""
+_DATA_SPELLINGS, _PROFILE_SPELLINGS = ("deviceProfile", "type", "payload"), ("devEUI", "name", "model")
+
 _FIGURES = ("PROPERTY", "EVENT", "")
+_WHOLE_MOST = 2**53
 
 
 def accepts(message: Object) -> bool:
@@ -32,8 +42,8 @@ def unwrap(message: Object) -> Uplink:
     """A codec's object and whose it is. Raises Bad: `gateway_notice`, `empty_report`, `no_frame`, `no_device`."""
     if message["eventtype"] != "DEVICE_DATA":
         raise Bad("gateway_notice", "eventType", brief(message["eventtype"]))
-    data = fold(message.get("data"))
-    profile = fold(data.get("deviceprofile"))
+    data = fold(message.get("data"), _DATA_SPELLINGS)
+    profile = fold(data.get("deviceprofile"), _PROFILE_SPELLINGS)
     device = identity(profile.get("deveui")) or identity(profile.get("sn"))
     if not device:
         raise Bad("no_device", "data.deviceProfile")
@@ -56,6 +66,48 @@ def _created(value: object) -> tuple[str, int | None]:
     except Bad:
         seconds = None
     return ("", None) if seconds is None or not OLDEST_HISTORY <= seconds <= LATEST else (str(value), seconds)
+
+
+class _Profile(msgspec.Struct, gc=False, rename={"device": "devEUI"}):
+    device: str
+    name: str
+    model: str
+
+
+_Whole = Annotated[int, msgspec.Meta(ge=-_WHOLE_MOST, le=_WHOLE_MOST)]
+
+
+class _Data(msgspec.Struct, gc=False, rename={"profile": "deviceProfile", "kind": "type"}):
+    profile: _Profile
+    kind: Literal["PROPERTY", "EVENT"]
+    payload: dict[str, _Whole | float | str | bool | None]
+
+
+class _Message(msgspec.Struct, gc=False, rename={"number": "eventID", "kind": "eventType", "created": "eventCreatedTime"}):
+    number: str
+    kind: Literal["DEVICE_DATA"]
+    created: str
+    data: _Data
+
+
+_read = msgspec.json.Decoder(_Message).decode
+
+
+def unwrap_bytes(value: bytes) -> Uplink | None:
+    """A complete message with figures straight from its bytes; None leaves it to `unwrap`."""
+    try:
+        message = _read(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    profile, created = message.data.profile, message.created
+    device, name, model = known_device(profile.device), profile.name, profile.model
+    if not device or not 0 < len(name) <= TEXT_MOST or not 0 < len(model) <= TEXT_MOST:
+        return None
+    if not (created.isascii() and created.isdigit() and len(created) <= 10 and OLDEST_HISTORY <= int(created) <= LATEST):
+        return None
+    if len(message.data.payload) > KEYS_MOST or not names_by_key(message.data.payload):
+        return None
+    return Uplink(device, b"", None, int(created), created, name, f"{name} {model}", message.data.payload)
 
 
 _HEAD = b"""{"eventID": "6167cb40", "eventCreatedTime": "1742872448", "eventVersion": "1.0", "eventType": "DEVICE_DATA",

@@ -4,29 +4,28 @@ import base64
 import csv
 import io
 import json
+import struct
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+PlainFrame = Callable[[bytes], object]
+"""The figures of a frame whose channels are known to stand where they stand."""
 _FRAME = bytes.fromhex("03D2D915000004D255140000")
 
 Case = tuple[str, Callable[[int], bytes], Callable[[bytes], object]]
 
 
-def cases(uplink: Callable[[int, bytes], bytes], plain_uplink: Callable[[bytes], object]) -> Iterator[Case]:
+def cases(uplink: Callable[[int, bytes], bytes], plain_uplink: Callable[[bytes, PlainFrame], object]) -> Iterator[Case]:
     """Name, message number n, and the plain reading of it. `uplink` puts a frame into the envelope of a UG65."""
-    frames = {
-        "vs35x": bytes.fromhex("01756403670C0104CC12001600"),
-        "vs360": bytes.fromhex("01756402756404CC12001600"),
-        "vs321": bytes.fromhex("0175640367100104680A05FD2C0106FE0300030007FF01"),
-        "vs330": bytes.fromhex("01756202820F00038E01048E01"),
-        "vs34x": bytes.fromhex("017564030000"),
-        "vs370": bytes.fromhex("017564030001040000"),
-        "vs373": bytes.fromhex("07B00100000000800101"),
-    }
-    for name, frame in frames.items():
-        yield f"lorawan {name} in ug65", lambda n, frame=frame: uplink(n, frame), plain_uplink  # type: ignore[misc]  # a default
+    for name, (frame, plain_frame) in FRAMES.items():
+        yield (
+            f"lorawan {name} in ug65",
+            lambda n, frame=frame: uplink(n, frame(n)),  # type: ignore[misc]  # a default
+            lambda payload, plain=plain_frame: plain_uplink(payload, plain),  # type: ignore[misc]  # a default
+        )
     yield "lorawan vs13x in chirpstack v4", _chirpstack_4, _plain_chirpstack_4
     yield "lorawan vs13x in chirpstack v3", _chirpstack_3, _plain_chirpstack_3
     yield "lorawan vs13x in tts v3", _tts, _plain_tts
@@ -38,13 +37,77 @@ def cases(uplink: Callable[[int, bytes], bytes], plain_uplink: Callable[[bytes],
     yield "camera space heat map", _space, _plain_space
 
 
+def _frames(hexadecimal: str, form: str) -> Callable[[int], bytes]:
+    """Frames whose figures change from one to the next. `hexadecimal`: what stands before each of the figures of `form`."""
+    heads = [bytes.fromhex(head) for head in hexadecimal.split(",")]
+    sizes = form.split()
+
+    def frame(number: int) -> bytes:
+        figures = [(number * (place + 3) % 89).to_bytes(int(size), "little") for place, size in enumerate(sizes)]
+        return b"".join(head + figure for head, figure in zip(heads, figures, strict=True))
+
+    return frame
+
+
+def _reader(form: str) -> PlainFrame:
+    return struct.Struct(form).unpack
+
+
+_vs35x, _vs321, _vs330 = struct.Struct("<2xB2xh2xHH2xHH"), struct.Struct("<2xB2xh2xB2xH2xHH2xB"), struct.Struct("<2xB2xH2xB2xB")
+
+
+def _plain_vs35x(frame: bytes) -> object:
+    battery, tenths, total_in, total_out, into, out = _vs35x.unpack(frame)
+    return battery, tenths / 10, total_in, total_out, into, out
+
+
+def _plain_vs321(frame: bytes) -> object:
+    battery, tenths, halves, people, used, occupied, light = _vs321.unpack(frame)
+    regions = {region + 1: bool(occupied >> region & 1) for region in range(10) if used >> region & 1}
+    return battery, tenths / 10, halves / 2, people, regions, light == 1
+
+
+def _plain_vs330(frame: bytes) -> object:
+    battery, distance, occupied, calibrated = _vs330.unpack(frame)
+    return battery, distance, occupied == 1, calibrated == 1
+
+
+def _vs321_frame(number: int) -> bytes:
+    climate = bytes([1, 0x75, number % 100, 3, 0x67, number % 250, 0, 4, 0x68, number % 180, 5, 0xFD, number % 40, 0])
+    return climate + bytes([6, 0xFE, 0x0F, 0, number % 16, 0, 7, 0xFF, number % 2])
+
+
+def _vs330_frame(number: int) -> bytes:
+    return bytes([1, 0x75, number % 100, 2, 0x82, number % 250, 4, 3, 0x8E, number % 2, 4, 0x8E, 1])
+
+
+FRAMES: dict[str, tuple[Callable[[int], bytes], PlainFrame]] = {
+    "vs35x": (_frames("0175,0367,04CC,,05CC,", "1 2 2 2 2 2"), _plain_vs35x),
+    "vs360": (_frames("0175,0275,04CC,,05CC,", "1 1 2 2 2 2"), _reader("<2xB2xB2xHH2xHH")),
+    "vs321": (_vs321_frame, _plain_vs321),
+    "vs330": (_vs330_frame, _plain_vs330),
+    "vs34x": (lambda n: bytes([1, 0x75, n % 100, 3, 0, n % 2]), _reader("<2xB2xB")),
+    "vs370": (lambda n: bytes([1, 0x75, n % 100, 3, 0, n % 2, 4, 0, n // 2 % 2]), _reader("<2xB2xB2xB")),
+    "vs373": (lambda n: bytes([7, 0xB0, n % 2, n % 3, n % 250, 1, 0, n % 240, 8, 1]), _reader("<2xBBHxHx")),
+}
+"""Frame number n of a model, and a plain reading of it: no table of channels, no check."""
+
+
 def _data(number: int) -> str:
     period = (number % 9).to_bytes(2, "little") + (number % 7).to_bytes(2, "little")
     return base64.b64encode(_FRAME + b"\x05\xcc" + period).decode()
 
 
+_plain_frame = struct.Struct("<2xI2xI2xHH").unpack
+"""Of a VS13x: totals and period of its first line."""
+
+
 def _time(number: int) -> str:
     return (_START + timedelta(minutes=number // 100)).isoformat(timespec="milliseconds")
+
+
+def _uuid(number: int) -> str:
+    return str(uuid.UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128))
 
 
 def _eui(number: int) -> str:
@@ -62,7 +125,7 @@ def _chirpstack_4(number: int) -> bytes:
         "tags": {"site": "store-7"},
     }
     message = {
-        "deduplicationId": "3ac7e3c4-4401-4b8d-9386-a5c902f9202d",
+        "deduplicationId": _uuid(number),
         "time": _time(number),
         "deviceInfo": info,
         "devAddr": "0189440f",
@@ -81,7 +144,7 @@ def _plain_chirpstack_4(payload: bytes) -> object:
     message = json.loads(payload)
     info = message["deviceInfo"]
     time = datetime.fromisoformat(message["time"])
-    return [info["devEui"], info["deviceName"], message["fCnt"], time, *base64.b64decode(message["data"])]
+    return [info["devEui"], info["deviceName"], message["fCnt"], time, *_plain_frame(base64.b64decode(message["data"]))]
 
 
 def _chirpstack_3(number: int) -> bytes:
@@ -106,7 +169,7 @@ def _plain_chirpstack_3(payload: bytes) -> object:
     message = json.loads(payload)
     device = base64.b64decode(message["devEUI"]).hex()
     time = datetime.fromisoformat(message["rxInfo"][0]["time"])
-    return [device, message["deviceName"], message["fCnt"], time, *base64.b64decode(message["data"])]
+    return [device, message["deviceName"], message["fCnt"], time, *_plain_frame(base64.b64decode(message["data"]))]
 
 
 def _tts(number: int) -> bytes:
@@ -127,14 +190,14 @@ def _plain_tts(payload: bytes) -> object:
     message = json.loads(payload)
     ids, uplink = message["end_device_ids"], message["uplink_message"]
     time = datetime.fromisoformat(uplink["received_at"])
-    return [ids["dev_eui"], ids["device_id"], uplink["f_cnt"], time, *base64.b64decode(uplink["frm_payload"])]
+    return [ids["dev_eui"], ids["device_id"], uplink["f_cnt"], time, *_plain_frame(base64.b64decode(uplink["frm_payload"]))]
 
 
 def _platform(number: int) -> bytes:
     profile = {"deviceId": "1904", "sn": "6600B09409760000", "devEUI": _eui(number).upper(), "name": "Door", "model": "VS135"}
     payload = {"line_1_period_in": number % 9, "line_1_period_out": number % 7, "line_2_period_in": 0, "line_2_period_out": 0}
     data = {"deviceProfile": profile, "type": "EVENT", "tslID": "", "payload": payload}
-    head = {"eventID": "6167cb40-8e5e", "eventCreatedTime": str(1742872448 + number), "eventVersion": "1.0"}
+    head = {"eventID": _uuid(number), "eventCreatedTime": str(1742872448 + number), "eventVersion": "1.0"}
     return json.dumps(head | {"eventType": "DEVICE_DATA", "data": data}).encode()
 
 

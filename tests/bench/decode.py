@@ -8,13 +8,14 @@ import base64
 import json
 import random
 import statistics
+import struct
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from schemas.sensors import MAX_BYTES, decode
-from tests.bench._decode_more import cases
+from tests.bench._decode_more import PlainFrame, cases
 
 RUNS = 3
 MESSAGES = 2000
@@ -66,9 +67,13 @@ def _dialects() -> Iterator[tuple[str, Callable[[int], bytes], Plain]]:
     yield (
         "lorawan vs13x in ug65",
         lambda n: _uplink(n, bytes.fromhex("03D2D915000004D255140000") + _period(5, n)),
-        _plain_uplink,
+        lambda payload: _plain_uplink(payload, _plain_vs13x),
     )
-    yield "lorawan vs121 in ug65", lambda n: _uplink(n, bytes.fromhex("04C9030800A106CD05") + _period(5, n)), _plain_uplink
+    yield (
+        "lorawan vs121 in ug65",
+        lambda n: _uplink(n, bytes([4, 0xC9, n % 20, 8, 0, n % 256, 6, 0xCD, n % 30]) + _period(5, n)),
+        lambda payload: _plain_uplink(payload, _plain_vs121),
+    )
     yield from cases(_uplink, _plain_uplink)
     yield "footstream/v1 lines", _footstream_lines, _plain_footstream
     yield "footstream/v1 zones, queue, heat", _footstream_more, _plain_footstream
@@ -242,10 +247,23 @@ def _plain_vs121p(payload: bytes) -> object:
     return _plain_vs121p_head(message) + counts
 
 
-def _plain_uplink(payload: bytes) -> object:
+def _plain_uplink(payload: bytes, plain_frame: PlainFrame) -> object:
     message = json.loads(payload)
-    frame = base64.b64decode(message["data"])
-    return [message["devEUI"], message["fCnt"], datetime.fromisoformat(message["time"]), *frame]
+    figures = plain_frame(base64.b64decode(message["data"]))
+    return [message["devEUI"], message["deviceName"], message["fCnt"], datetime.fromisoformat(message["time"]), figures]
+
+
+_vs13x, _vs121 = struct.Struct("<2xI2xI2xHH"), struct.Struct(">2xBBH2xB2x4s")
+
+
+def _plain_vs13x(frame: bytes) -> object:
+    return _vs13x.unpack(frame)
+
+
+def _plain_vs121(frame: bytes) -> object:
+    present, regions, mask, peak, period = _vs121.unpack(frame)
+    occupied = {region + 1: bool(mask >> region & 1) for region in range(regions)}
+    return present, occupied, peak, *struct.unpack("<HH", period)
 
 
 def _plain_footstream(payload: bytes) -> object:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from schemas.events import Report
-from schemas.sensors import SENSORS, decode, decode_tolerant
+from schemas.sensors import SENSORS, _codec, decode, decode_tolerant
+from schemas.sensors._codec_keys import shape_of
 from schemas.sensors._frame import Uplink
 from schemas.sensors._frames import Frames, read_frame, read_in_turn
+from schemas.sensors._json import Budget
 
 LAYOUTS = [module.LAYOUT for module in SENSORS if hasattr(module, "LAYOUT")]
 FRAMES = Frames(LAYOUTS)
@@ -51,7 +53,7 @@ def messages(module: ModuleType) -> Iterator[dict[str, Any]]:
     """Complete uplinks, then the same with one value replaced, removed or in another spelling, at every place."""
     data = base64.b64encode(bytes.fromhex("05CC03000200")).decode()
     time = "2025-03-01T08:15:02.318Z"
-    base: dict[str, Any] = {
+    bases: dict[str, dict[str, Any]] = {
         "ug65": {"devEUI": "24E124785D0000BB", "data": data, "fCnt": 7, "time": time, "deviceName": "VS350 door"},
         "chirpstack_v4": {
             "deviceInfo": {"devEui": "24e124785d0000bb", "deviceName": "Door", "deviceProfileName": "vs350"},
@@ -71,7 +73,28 @@ def messages(module: ModuleType) -> Iterator[dict[str, Any]]:
             "end_device_ids": {"device_id": "door", "dev_eui": "24E124785D0000BB"},
             "uplink_message": {"frm_payload": data, "f_cnt": 7, "received_at": time, "version_ids": {"model_id": "vs350"}},
         },
-    }[module.DIALECT]
+        "milesight_platform": {
+            "eventID": "6167cb40",
+            "eventType": "DEVICE_DATA",
+            "eventCreatedTime": "1742872448",
+            "data": {
+                "deviceProfile": {"devEUI": "24E124785D0000BB", "sn": "6600", "name": "VS350 door", "model": "VS350"},
+                "type": "PROPERTY",
+                "payload": {
+                    "line_1_period_in": 3,
+                    "line_1_period_out": 2.0,
+                    "battery": 90,
+                    "temperature": 21.5,
+                    "occupancy": "vacant",
+                    "region_1": 1,
+                    "region_1_count": 2,
+                    "firmware_version": "v1.2",
+                    "timestamp": 1742872440,
+                },
+            },
+        },
+    }
+    base = bases[module.DIALECT]
     yield from changed({**base, "rxInfo": [{"rssi": -71, "time": time}], "received_at": time})
 
 
@@ -130,3 +153,28 @@ def test_a_damaged_envelope_means_the_same_to_both_readers(module: ModuleType) -
 
 def skipped(reports: list[Report]) -> bool:
     return reports[0].flags == ("text_repaired",) or [r.reason for r in reports[0].refusals] == ["not_json"]
+
+
+def objects(rng: random.Random) -> Iterator[dict[str, Any]]:
+    """What codecs write, with values that are good, odd or missing, in any order."""
+    pairs = [(f"line_{line}_{kind}_in", f"line_{line}_{kind}_out") for line in (1, 2) for kind in ("total", "period")]
+    pairs += [("people_in", "people_out"), ("in", "out")]
+    others = ["line_1_child_period_in", "line_1", "region_0", "region_1_count", "battery", "sn", "line_3_total_in"]
+    good = [0, 3, 70_000, 2.0, "4", -1, 2**33, True, None, {"total_in": 4, "total_out": 5}, [1]]
+    while True:
+        keys = [key for pair in rng.sample(pairs, rng.randint(0, 3)) for key in pair] + rng.sample(others, rng.randint(0, 3))
+        rng.shuffle(keys)
+        yield {key: rng.choice(good[:2]) if rng.random() < 0.9 else rng.choice(good) for key in keys}
+
+
+def test_lines_of_an_object_read_in_pairs_mean_the_same_as_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {SEED}")
+    found = [(said, read_codec(said)) for said, _ in zip(objects(random.Random(SEED)), range(3_000), strict=False)]
+    assert sum(bool(_codec._lines(shape_of(said).pairs, said)) for said, _ in found) > 300, "or nothing was compared"
+    monkeypatch.setattr(_codec, "_lines", lambda pairs, message: None)
+    for said, reports in found:
+        assert reports == read_codec(said), said
+
+
+def read_codec(message: dict[str, Any]) -> list[Report]:
+    return _codec.read_object(Uplink("24e1", b"", 7), message, Budget())
