@@ -1,4 +1,4 @@
-"""The command line `footstream`: every file in `infra/commands/` adds its commands.
+"""The command line `footstream`: every file in `infra/commands/` adds its commands, and loads what it needs when it is called.
 
 Exit code 0 means done. Every expected error is one line on stderr that says what failed, where and what to do; its exit code
 is 1 (2 for wrong usage). A traceback is a bug.

@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from infra.errors import Problem
-from operators.special_days import Calendar
+
+if TYPE_CHECKING:
+    from operators.special_days import Calendar
 
 
 class What(StrEnum):
@@ -59,7 +61,7 @@ def _checked(zone: str) -> None:
         raise Problem(f"--zone {zone}: no such IANA zone; for example Europe/Berlin", 2) from None
 
 
-def _calendar(country: str, zone: str) -> Calendar:
+def _calendar(country: str, zone: str) -> "Calendar":
     from operators.holiday_calendar import UnknownCountry, holidays_of
 
     try:

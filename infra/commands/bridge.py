@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connectors.log import RAW
-from connectors.mqtt import Subscription, parse_filters, parse_url
 from infra.errors import Problem
-from infra.logs import open_settings_log
 from infra.say import load_role
 from infra.settings import Settings
 
 if TYPE_CHECKING:
+    from connectors.mqtt import Subscription
     from infra.bridge import Slice
 
 
@@ -29,8 +27,10 @@ def slice_of(text: str) -> "Slice":
     return Slice(number, of)
 
 
-def subscription_of(settings: Settings, url: str, version: int, which: "Slice") -> Subscription:
+def subscription_of(settings: Settings, url: str, version: int, which: "Slice") -> "Subscription":
     """The MQTT session that the settings ask for; each slice has one of its own. Raises MqttError."""
+    from connectors.mqtt import Subscription, parse_filters, parse_url
+
     return Subscription(
         address=parse_url(url),
         filters=parse_filters(settings.mqtt_topics),
@@ -46,7 +46,9 @@ def run_bridge(settings: Settings, url: str, version: int, which: "Slice") -> No
     """One bridge with health and metrics, until SIGTERM. Raises MqttError, LogError, RegistryError or Problem."""
     from prometheus_client import REGISTRY
 
+    from connectors.log import RAW
     from infra.bridge import Bridge, end_process_on_thread_failure, stop_on_signals
+    from infra.logs import open_settings_log
     from infra.metrics import serve_role
     from infra.registry import load_registry
 

@@ -4,16 +4,16 @@ import asyncio
 import resource
 import signal
 import ssl
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from connectors.http_in import Limits
-from connectors.log import RAW
 from infra.errors import Problem
-from infra.logs import open_settings_log
 from infra.say import load_role
 from infra.settings import Settings
+
+if TYPE_CHECKING:
+    from connectors.http_in import Limits
 
 DEFAULT = ("127.0.0.1", 8090)
 FILES_KEPT = 128
@@ -33,8 +33,10 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: Settings) -> "Limits":
     """As many connections as files may be open."""
+    from connectors.http_in import Limits
+
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return Limits(body_bytes=settings.http_max_kib << 10, connections=max(16, min(Limits.connections, files - FILES_KEPT)))
 
@@ -42,7 +44,9 @@ def _limits(settings: Settings) -> Limits:
 async def _run(settings: Settings, host: str, port: int) -> None:
     from prometheus_client import REGISTRY
 
+    from connectors.log import RAW
     from infra.ingress import SCOPE, Ingress, say
+    from infra.logs import open_settings_log
     from infra.metrics import serve_role
     from infra.registry import load_registry
     from infra.tokens import tokens_for

@@ -7,13 +7,8 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from infra.errors import Problem
-from infra.registry import load_registry
-from infra.replay import Item, Series, read, send
-from infra.settings import load
 
 
 def _say(line: str) -> None:
@@ -48,6 +43,13 @@ def register(app: typer.Typer) -> None:
         Into a log, each message arrives when it once did (a series: two seconds after the end of its interval); a broker's
         messages arrive now.
         """
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from infra.registry import load_registry
+        from infra.replay import Item, Series, read, send
+        from infra.settings import load
+
         _checked(zone, stamps, speed)
         settings = load()
         registry = load_registry(settings.sites, settings.default_zone)

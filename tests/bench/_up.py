@@ -15,7 +15,7 @@ from typing import IO
 
 from infra.roles import health
 from infra.settings import Settings
-from tests.support.store import free_port
+from tests.support.ports import free_port
 
 READY_S = 90.0
 

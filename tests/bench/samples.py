@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from infra.commands.decode import lines
+from infra.decode import lines
 
 TABLE = Path(__file__).parent.parent / "golden" / "milesight_samples.json"
 SUFFIXES = (".json", ".csv")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.commands.decode import lines
+from infra.decode import lines
 from tests.bench.samples import TABLE, differences
 
 Line = dict[str, Any]

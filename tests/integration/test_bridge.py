@@ -19,7 +19,8 @@ from connectors.mqtt import Subscription, parse_url
 from infra.bridge import Bridge
 from infra.registry import load_registry
 from tests.support.bridge import BridgeProcess, log_count, read_log, running, wait_until
-from tests.support.mqtt import Mosquitto, Publisher, free_port, publish
+from tests.support.mqtt import Mosquitto, Publisher, publish
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 
 SEED = 7341

@@ -15,7 +15,8 @@ import pytest
 from connectors.mqtt import Address, Message, Subscriber, Subscription
 from infra.broker import EmbeddedBroker
 from infra.errors import Problem
-from tests.support.mqtt import free_port, publish
+from tests.support.mqtt import publish
+from tests.support.ports import free_port
 
 
 def _one_way(broker: EmbeddedBroker) -> list[Message]:

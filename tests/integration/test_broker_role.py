@@ -5,7 +5,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.mqtt import free_port, publish, wait_for_port
+from tests.support.mqtt import publish, wait_for_port
+from tests.support.ports import free_port
 
 PROGRAM = """
 import asyncio, os, sys

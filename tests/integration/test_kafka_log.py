@@ -11,7 +11,7 @@ from connectors.kafka import KafkaLog
 from connectors.log import LogError, partition_of
 from tests.support.kafka import KafkaBroker
 from tests.support.logs import drain, read_all, record
-from tests.support.mqtt import free_port
+from tests.support.ports import free_port
 
 
 def opened(broker: KafkaBroker, **options: str) -> KafkaLog:

@@ -21,7 +21,7 @@ from infra.logs import client_options, open_settings_log
 from infra.settings import Settings, SettingsError
 from tests.support.kafka import KafkaBroker
 from tests.support.logs import read_all, record
-from tests.support.mqtt import free_port
+from tests.support.ports import free_port
 
 RIGHT, PLANTED = "right-5k2", "planted-hunter2-9x"
 MODULE = "org.apache.kafka.common.security"

@@ -21,7 +21,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from schemas.sensors.vs13x import SAMPLES
 from tests.support.bridge import wait_until
 from tests.support.deployment import ROLES, Deployment
-from tests.support.store import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "metrics.md"

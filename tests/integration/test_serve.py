@@ -13,8 +13,9 @@ import urllib3
 
 from infra.stores import open_store
 from schemas.rows import TABLES
+from tests.support.ports import free_port
 from tests.support.seed import CHAIN, seed
-from tests.support.store import StoreProcess, free_port
+from tests.support.store import StoreProcess
 
 HTTP = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(10))
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from connectors.log import RAW, open_log
 from infra import simulate
-from infra.commands.up import child_environment
-from infra.roles import free_port, roles_of
+from infra.roles import roles_of
 from infra.settings import load
 from infra.supervisor import Role, Supervisor
+from infra.up import child_environment
 from operators.simulator import Window
 from schemas.events import LineCount
 from schemas.sensors import decode
 from schemas.sites import Device
+from tests.support.ports import free_port
 
 
 def counted(value: bytes, entries: dict[str, Device]) -> list[Window]:

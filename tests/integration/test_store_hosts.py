@@ -14,8 +14,8 @@ from infra.errors import Problem
 from infra.settings import Settings
 from infra.stores import open_store, writer_password
 from schemas.rows import TABLES, Progress
+from tests.support.ports import free_port
 from tests.support.proxy import Proxy
-from tests.support.store import free_port
 
 
 @pytest.fixture

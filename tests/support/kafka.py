@@ -22,7 +22,7 @@ from zlib import crc32
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from tests.support.mqtt import free_port
+from tests.support.ports import free_port
 
 _HERE = Path(__file__).resolve().parent
 _POM = _HERE / "kafka_pom.xml"

@@ -5,7 +5,7 @@ import ssl
 import threading
 from contextlib import suppress
 
-from tests.support.mqtt import free_port
+from tests.support.ports import free_port
 
 
 class Proxy:

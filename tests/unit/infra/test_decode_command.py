@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra.commands.decode import lines
+from infra.decode import lines
 from schemas.events import LineCount, Report, event_id
 from schemas.sensors import MAX_BYTES, decode
 from schemas.sites import Device, Line, Registry, Site

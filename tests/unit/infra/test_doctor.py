@@ -8,8 +8,8 @@ import pytest
 
 from connectors.log import RAW, open_log
 from infra.doctor import Finding, examine
-from infra.roles import free_port
 from infra.settings import Settings
+from tests.support.ports import free_port
 
 
 def findings(**settings: object) -> dict[str, Finding]:
