@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from connectors.clickhouse import StoreDown, StoreError
+from connectors.clickhouse import StoreDown
 from connectors.log import RAW, TRANSITIONS, LogError
 from connectors.mqtt import MqttError, parse_filters, parse_url
+from connectors.store_hosts import StoreError
 from infra.broker import mosquitto_program
 from infra.errors import Problem
 from infra.logs import open_settings_log

@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from connectors.clickhouse import Store, StoreDown, StoreError
+from connectors.clickhouse import Store, StoreDown
 from connectors.log import RAW, TRANSITIONS
+from connectors.store_hosts import StoreError
 from flows import discovered, ordered
 from infra.begin_lane import begin_lane
 from infra.engine import Engine

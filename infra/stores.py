@@ -6,7 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from connectors.clickhouse import COMPRESSIONS, LOOPBACK, Store, Wire, hosts
+from connectors.clickhouse import Store
+from connectors.store_hosts import COMPRESSIONS, LOOPBACK, Wire, hosts
 from infra.errors import Problem
 from infra.settings import Settings
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from connectors.clickhouse import Store, StoreDown, StoreError
+from connectors.clickhouse import Store, StoreDown
+from connectors.store_hosts import StoreError
 from infra import ddl
 from infra.errors import Problem
 from infra.migrate import migrate

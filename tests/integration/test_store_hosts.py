@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.clickhouse import Store, StoreDown, StoreError, Wire
+from connectors.clickhouse import Store, StoreDown
+from connectors.store_hosts import StoreError, Wire
 from infra.errors import Problem
 from infra.settings import Settings
 from infra.stores import open_store, writer_password
