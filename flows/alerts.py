@@ -123,7 +123,7 @@ class AlertsFlow:
         name = "legal limit" if rule is CAPACITY_LEGAL else "capacity"
         text = (
             f"{self.site.name}: about {present.estimate:.0f} people ({present.low:.0f} to {present.high:.0f}), "
-            f"{present.estimate / limit:.0%} of the {name} of {limit}"
+            f"{present.estimate / limit:.0%} of the {name} of {limit}; {over:.0%} likely nine tenths or more"
         )
         self._step(rule, "", Sample(at, over >= raise_at, clear, present.estimate, text, "over_capacity"), m)
 
