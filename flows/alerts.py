@@ -1,4 +1,4 @@
-"""Alerts: capacity (on the probability), silent sensors, unusual traffic, long queues; transitions go to log and store.
+"""Alerts: capacity (on the probability), silent sensors, unusual and expected traffic, long queues; to log and store.
 
 Event time decides, and only data inside the alert horizon alert (operators/alerting.py). Evaluated once per report that changes
 the figure, and by timers; a capacity that nobody set has no alert.
@@ -28,6 +28,7 @@ CAPACITY_LEGAL = Rule("capacity_legal", "capacity", "critical")
 SILENT = Rule("sensor_silent", "sensor", "warning", hold_s=0, keep_s=0)
 UNUSUAL = Rule("unusual_traffic", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
 QUEUE = Rule("queue_long", "queue", "warning", hold_s=120)
+EXPECTED_HIGH = Rule("high_traffic_expected", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
 RAISE_AT, LEGAL_RAISE_AT = 0.5, 0.1
 """Probability of being at or over 90 % of the capacity at which it fires; earlier for a legal limit, the safe side."""
 CLEAR_SHARE = 0.8
@@ -160,10 +161,6 @@ class AlertsFlow:
             self.changed_devices.add(device)
         self._step(SILENT, device, Sample(m.now_ms, True, False, minutes, text, "silent"), m)
 
-    def unusual(self, sample: Sample, m: Moment) -> None:
-        """One closed quarter of an hour of the flow `anomaly`."""
-        self._step(UNUSUAL, "", sample, m)
-
     # -- states ----------------------------------------------------------------------------------------------------------
 
     def _step(self, rule: Rule, subject: str, sample: Sample, m: Moment) -> None:
@@ -218,9 +215,10 @@ class AlertsFlow:
                 self._drop(rule, subject, state)
         for device in [d for d, at in self.checks.items() if at <= m.now]:
             self._silence(device, m)
-        score = m.notes.get("anomaly")
-        if score is not None:
-            self.unusual(score, m)
+        for name, of in (("anomaly", UNUSUAL), ("forecast", EXPECTED_HIGH)):
+            sample = cast(Sample | None, m.notes.get(name))
+            if sample is not None:
+                self._step(of, "", sample, m)
 
     def dirty(self) -> bool:
         return bool(self.changed_devices)
@@ -244,7 +242,7 @@ def _state_of(t: Transition, seen_ms: int) -> AlertState:
     return AlertState(phase, t.onset_ms, 0, seen_ms, t.happened_ms, live, t.backfilled, t.value, t.summary, t.reason)
 
 
-RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL, QUEUE)}
+RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL, QUEUE, EXPECTED_HIGH)}
 
 
 def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
@@ -320,7 +318,7 @@ EXPECTED: dict[str, list[dict[str, object]]] = {
 FLOW = Flow(
     name="alerts",
     summary="capacity, silent sensors, unusual traffic, long queues; transitions to the log",
-    after=("ingest", "occupancy", "anomaly", "queues"),
+    after=("ingest", "occupancy", "anomaly", "queues", "forecast"),
     tables=(Transitions,),
     build=_build,
 )

@@ -139,6 +139,8 @@ class Chain:
 
     def advance(self, now: int, out: Output) -> None:
         """Fire all timers up to `now` (epoch s), in order of their time."""
+        if not self.now:
+            self.now = now  # a store's time begins with its first report: a timer at 0 asks for that moment
         while self.due <= now:
             at = max(self.due, self.now)
             m = Moment(at, at * 1000, None, out, [], [] if self.wants_changes else None, set(), {})

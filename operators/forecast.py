@@ -230,6 +230,16 @@ class HourForecast:
             return []
         return [self._band(step) for step in steps if 1 <= step <= FARTHEST]
 
+    def knows(self, hour: int) -> bool:
+        """Whether that hour of the day was ever measured; nobody is expected in one that was not."""
+        base = self._week.base((hour + 72) % WEEK_HOURS)
+        return base == base
+
+    def usual(self, hour: int) -> float | None:
+        """People in that hour of an ordinary week, whatever the day is; None before any were counted there."""
+        z = self._week.slow[(hour + 72) % WEEK_HOURS]
+        return _people(z) if z == z else None
+
     def _band(self, step: int) -> Band:
         z = self._z(step)
         z = 0.0 if z != z else z

@@ -46,6 +46,12 @@ def holidays_of(country: str, zone: str = "") -> Calendar:
     code, _, part = country.upper().partition("-")
     part = part or (_ZONES.get(zone, "") if zone.split("/")[0] in ("Australia", "Europe") and code in ("AU", "GB") else "")
     _year(code, part, 2000)
+    return _days_of(code, part)
+
+
+@lru_cache(maxsize=512)
+def _days_of(code: str, part: str) -> Calendar:
+    """One calendar for all stores of a country and subdivision."""
 
     def calendar(hour: int) -> str:
         return day_name(hour // 24)

@@ -13,7 +13,8 @@ class Past(msgspec.Struct):
     """One store before `begin`, a reset (epoch seconds). All of it was decided before.
 
     `factors`: those frozen at `begin`. `quarters`: (start, people in as they were known when the quarter was learnt; None: not
-    measured), in order; empty when nothing was reported before `begin`. `scores`: the newest anomaly scores, oldest first.
+    measured), in order; empty when nothing was reported before `begin`. `hours`: the same for civil hours of each line, by
+    device and number; ("", 0) is the store. `scores`: the newest anomaly scores, oldest first.
     `scored`: start of the quarter of the newest one, 0 for none. `transitions`: the newest one of each alert, by (rule,
     subject). `heard`: device -> time up to which it counts as heard, epoch s.
     """
@@ -21,6 +22,7 @@ class Past(msgspec.Struct):
     begin: int
     factors: Factors = msgspec.field(default_factory=Factors)
     quarters: Sequence[tuple[int, float | None]] = ()
+    hours: Mapping[tuple[str, int], Sequence[tuple[int, float | None]]] = {}
     scores: Sequence[float] = ()
     scored: int = 0
     transitions: Mapping[tuple[str, str], Transition] = {}

@@ -11,11 +11,12 @@ import pytest
 from connectors.clickhouse import Store
 from flows.detections import Detections
 from schemas.rows import Occupancy, SiteBuckets
+from schemas.rows_forecast import Forecast, ForecastError
 from schemas.tables import GENERATION
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "analysts.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-NAMES = ("today", "week", "coverage", "as_of", "peak", "revisions", "draws")
+NAMES = ("today", "forecast", "errors", "week", "coverage", "as_of", "peak", "revisions", "draws")
 QUARTER, HOUR, DAY = 900, 3600, 86400
 
 
@@ -52,6 +53,23 @@ def detection(
     )  # fmt: skip
 
 
+def forecast(target: int, made: int, mean: float) -> tuple[Any, ...]:
+    ends = {f"{end}{share}": mean + way * share / 5 for share in (50, 80, 95) for end, way in (("lo", -1), ("hi", 1))}
+    return Forecast.row(
+        site="oslo", section="site", device="", part=0, step="1h", target=target, made_at=made, mean=mean, model="m", **ends
+    )  # fmt: skip
+
+
+def forecast_error(model: str, at: int, error: float, speaks: int) -> tuple[Any, ...]:
+    return ForecastError.row(
+        site="oslo", section="site", device="", part=0, ahead=1, model=model, at=at, error=error, late_error=error, bias=0.0,
+        champion_error=10.0, hours=100, speaks=speaks, covered50=None, covered80=0.81 if speaks else None, covered95=None,
+    )  # fmt: skip
+
+
+YESTERDAY = int(time.time()) // HOUR * HOUR - DAY
+
+
 @pytest.fixture
 def answers(store: Store, reader: Store) -> dict[str, list[tuple[Any, ...]]]:
     quarter = int(time.time()) // QUARTER * QUARTER
@@ -78,7 +96,14 @@ def answers(store: Store, reader: Store) -> dict[str, list[tuple[Any, ...]]]:
         bucket("oslo", "1d", june2, 40, measured_s=43200),
         bucket("oslo", "1d", june2 + DAY, 60, measured_s=64800),
     ]
+    rows.append(bucket("oslo", "1h", YESTERDAY, 90))
     assert store.insert(SiteBuckets, rows) == []
+    # A day ahead 100 were expected (84 to 116 at 80 %); what was said an hour ahead and before does not count.
+    said = [forecast(YESTERDAY, YESTERDAY - ago * HOUR, mean) for ago, mean in ((40, 500.0), (20, 100.0), (1, 92.0))]
+    assert store.insert(Forecast, said) == []
+    errors = [("best", 3, 50.0, 1), ("best", 1, 10.0, 1), ("last-week", 1, 20.0, 0)]
+    judged = [forecast_error(model, YESTERDAY + DAY - ago * HOUR, error, speaks) for model, ago, error, speaks in errors]
+    assert store.insert(ForecastError, judged) == []
     peaks = [minute("oslo", june2 + 600, 30.0, 25.0, 36.0), minute("oslo", june2 + 660, 60.0, 52.5, 70.0)]
     assert store.insert(Occupancy, [*peaks, minute("oslo", june2 + 720, 59.0, 52.0, 69.0)]) == []
     # Two sure stops of 20 and 40 s and one that says no confidence (30 s), one unsure; one touch; an incident is no draw.
@@ -101,6 +126,8 @@ def at(text: str) -> datetime:
 
 def test_the_queries_of_the_analysts_page_give_what_was_worked_out_by_hand(answers: dict[str, list[tuple[Any, ...]]]) -> None:
     assert answers["today"] == [("bergen", 3, 0), ("oslo", 12, 10)]
+    assert answers["forecast"] == [(datetime.fromtimestamp(YESTERDAY, UTC), 90, 100.0, 84.0, 116.0, 1)]
+    assert answers["errors"] == [("oslo", 1, "best", 10.0, 0.5, 0.81)]
     assert answers["week"] == [(1, 10, 7.0, 3), (2, 10, 12.0, 1), (2, 11, 1.0, 1)]
     assert answers["coverage"] == [("oslo", date(2026, 6, 2), 40, 0.5), ("oslo", date(2026, 6, 3), 60, 0.75)]
     assert answers["as_of"] == [("oslo", at("2026-06-02T10:00"), 3, 12), ("oslo", at("2026-06-02T11:00"), None, 1)]
