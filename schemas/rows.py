@@ -11,6 +11,7 @@ Two kinds of table; either way the plain name is a view that shows each key once
 
 from schemas import rows_floor as _floor  # noqa: F401  # who knows one table knows them all
 from schemas import rows_forecast as _forecast  # noqa: F401
+from schemas import rows_health as _health  # noqa: F401
 from schemas import rows_zones as _zones  # noqa: F401
 from schemas.tables import F64, MAYBE, MS, NAME, TEXT, TIME, U8, U16, U32, U64, Column, Table, counts, known
 from schemas.tables import TABLES as TABLES

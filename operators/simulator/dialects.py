@@ -112,6 +112,7 @@ def _vs121p(m: Message) -> bytes:
 
 def _info(m: Message) -> dict[str, Any]:
     model, serial = m.sensor.entry.model, m.sensor.serial
+    tilt = _tilt(m)
     firmware = {"VS125": "V_125.1.0.3", "VS133": "V_133.1.0.9", "VS135": "V_135.1.0.7-r1"}.get(model, "V_135.1.0.7-r1")
     return {
         "cus_device_id": m.sensor.entry.name,
@@ -123,7 +124,15 @@ def _info(m: Message) -> dict[str, Any]:
         "hardware_version": "V1.1",
         "ip_address": _address(serial),
         "running_time": m.running_s,
-    }
+    } | ({"device_tilt_pitch_roll": tilt} if tilt else {})
+
+
+def _tilt(m: Message) -> dict[str, float] | None:
+    """Angles, in reports that end on ten minutes; a sensor that hangs askew has been turned by 12 degrees."""
+    if m.sensor.angles is None or m.start is None or m.end % 600:
+        return None
+    pitch, roll = m.sensor.angles
+    return {"pitch": pitch + (12.0 if m.sensor.trouble(m.end, "tilt") else 0.0), "roll": roll}
 
 
 def _iso(m: Message) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from math import exp
 from random import Random
+from typing import Literal
 
 import msgspec
 
@@ -28,9 +29,20 @@ class Spot(msgspec.Struct, frozen=True):
     outer: bool = True
 
 
+class Happening(msgspec.Struct, frozen=True):
+    """Something that really happens in a store in [start, end), epoch seconds: `closed` (nobody comes, who is inside leaves
+    within minutes), `surge` (`factor` times the people come), `door` (the outer door `spot` is shut)."""
+
+    kind: Literal["closed", "surge", "door"]
+    start: int
+    end: int
+    factor: float = 1.0
+    spot: int = -1
+
+
 class Shop(msgspec.Struct, frozen=True):
     """A store as people see it. `daily`: visitors on an ordinary day; `stay_min`: median stay in minutes;
-    `unusual`: factor on the visitors of single days (ISO date)."""
+    `unusual`: factor on the visitors of single days (ISO date); `happenings`: what happens beside."""
 
     site: Site
     daily: float
@@ -38,6 +50,11 @@ class Shop(msgspec.Struct, frozen=True):
     stay_min: float = 14.0
     staff: int = 6
     unusual: Mapping[str, float] = {}
+    happenings: tuple[Happening, ...] = ()
+
+    def happens(self, kind: str, at: float) -> list[Happening]:
+        """What of a kind happens at a moment."""
+        return [h for h in self.happenings if h.kind == kind and h.start <= at < h.end]
 
 
 class Crossing(msgspec.Struct, gc=False):
@@ -78,8 +95,24 @@ def _parties(seed: int, shop: Shop, day: date) -> Iterator[list[Crossing]]:
     rng = Random(f"{seed}:{shop.site.id}:{day}:visitors")
     outer, inner = _by_kind(shop)
     for opened, closed in opening(shop.site, day):
-        for at in _arrivals(rng, shop, day_factor(seed, shop, day), day, opened, closed):
+        factor = day_factor(seed, shop, day)
+        arrivals = _arrivals(rng, shop, factor, day, opened, closed)
+        if shop.happenings:
+            arrivals = _with_happenings(seed, shop, arrivals, factor, day, opened, closed)
+        for at in arrivals:
             yield _party(rng, shop, outer, inner, at, closed)
+
+
+def _with_happenings(
+    seed: int, shop: Shop, arrivals: Iterator[float], factor: float, day: date, opened: int, closed: int
+) -> Iterator[float]:
+    rng = Random(f"{seed}:{shop.site.id}:{day}:more")
+    for at in arrivals:
+        if not shop.happens("closed", at):
+            yield at
+    for surge in [h for h in shop.happenings if h.kind == "surge" and opened <= h.start < closed]:
+        more = _arrivals(rng, shop, factor * (surge.factor - 1.0), day, opened, closed)
+        yield from (at for at in more if surge.start <= at < surge.end)
 
 
 def _by_kind(shop: Shop) -> tuple[list[int], list[int]]:
@@ -107,9 +140,11 @@ def _party(rng: Random, shop: Shop, outer: list[int], inner: list[int], at: floa
     children = [size > 1 and i > 0 and rng.random() < 0.45 for i in range(size)]
     stay = 25 + rng.random() * 40 if rng.random() < 0.06 else 60 * min(150.0, shop.stay_min * rng.lognormvariate(0, 0.65))
     leave = max(at + 20, min(at + stay, closed + rng.random() * 480))
-    weights = [shop.spots[i].share for i in outer]
-    way_in = rng.choices(outer, weights)[0]
-    way_out = way_in if rng.random() < 0.6 else rng.choices(outer, weights)[0]
+    if shop.happenings:
+        leave = _leave(rng, shop, at, leave)
+    way_in = rng.choices(outer, _weights(shop, outer, at))[0]
+    back, weights = rng.random() < 0.6, _weights(shop, outer, leave)
+    way_out = way_in if back and weights[outer.index(way_in)] else rng.choices(outer, weights)[0]
     legs = [(at, way_in, 1), (leave, way_out, -1)]
     for spot in inner:
         if leave - at > 240 and rng.random() < shop.spots[spot].share:
@@ -120,6 +155,20 @@ def _party(rng: Random, shop: Shop, outer: list[int], inner: list[int], at: floa
         for moment, spot, way in legs
         for i, child in enumerate(children)
     ]
+
+
+def _leave(rng: Random, shop: Shop, at: float, leave: float) -> float:
+    """When a party leaves: within five minutes where the store closes meanwhile."""
+    for h in shop.happenings:
+        if h.kind == "closed" and at < h.start < leave:
+            return h.start + rng.random() * 300
+    return leave
+
+
+def _weights(shop: Shop, outer: list[int], at: float) -> list[float]:
+    """Use of the outer doors at a moment."""
+    shut = {h.spot for h in shop.happens("door", at)} if shop.happenings else set()
+    return [0.0 if i in shut else shop.spots[i].share for i in outer]
 
 
 def _staff(seed: int, shop: Shop, day: date) -> list[Crossing]:

@@ -21,10 +21,25 @@ class Eye(msgspec.Struct, frozen=True):
     miss_out: float = 0.02
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """Something that is wrong with a sensor in [start, end), epoch seconds.
+
+    `kind`: `dead` sends nothing, `blind` counts nobody, `stuck` repeats its newest report that counted somebody, `misses` some
+    people, `tilt` too, and hangs askew. `miss_in`, `miss_out`: probability of missing a person, beside the usual one.
+    """
+
+    kind: Literal["dead", "blind", "stuck", "misses", "tilt"]
+    start: int
+    end: int
+    miss_in: float = 0.0
+    miss_out: float = 0.0
+
+
 class Sensor(msgspec.Struct, frozen=True):
     """A device on the wall. `entry`: how the registry knows it. `reversed`: mounted the wrong way round, so that it says
     "in" for those who leave (the registry swaps it back). `delay_s`: usual time from the end of a window to its arrival.
     `phase_s`: windows begin that much after the round clock time ("From Now On"). `dead_from`: epoch of its last word.
+    `angles`: pitch and roll in degrees, told every ten minutes; None: it does not tell.
     """
 
     entry: Device
@@ -37,6 +52,12 @@ class Sensor(msgspec.Struct, frozen=True):
     dead_from: int | None = None
     groups: bool = False
     demography: bool = False
+    angles: tuple[float, float] | None = None
+    troubles: tuple[Trouble, ...] = ()
+
+    def trouble(self, at: float, *kinds: str) -> Trouble | None:
+        """What is wrong of these kinds at a moment."""
+        return next((t for t in self.troubles if t.start <= at < t.end and t.kind in kinds), None) if self.troubles else None
 
 
 class Tally(msgspec.Struct):
@@ -88,12 +109,19 @@ def see(rng: Random, sensor: Sensor, made: Iterable[Crossing]) -> list[Seen]:
     for c in made:
         for eye in eyes.get(c.spot, ()):
             draw = rng.random()
-            if draw < (eye.miss_in if c.way > 0 else eye.miss_out):
+            if draw < (eye.miss_in if c.way > 0 else eye.miss_out) or _missed(rng, sensor, c):
                 continue
             way = -c.way if sensor.reversed else c.way
             for _ in range(2 if draw > 0.997 else 1):
                 seen.append(Seen(c.at, eye.line, way, c.child, c.staff, c.leads))
     return seen
+
+
+def _missed(rng: Random, sensor: Sensor, c: Crossing) -> bool:
+    trouble = sensor.trouble(c.at, "blind", "misses", "tilt")
+    if trouble is None:
+        return False
+    return trouble.kind == "blind" or rng.random() < (trouble.miss_in if c.way > 0 else trouble.miss_out)
 
 
 def tally(seen: Iterable[Seen], lines: Iterable[int]) -> dict[int, Tally]:

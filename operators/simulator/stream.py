@@ -77,6 +77,7 @@ class _Unit:
         self.day = civil_day(self.shop.site.zone, int(chain.origin))
         self.ahead: list[Seen] = []
         self.open: list[Seen] = []
+        self.newest: dict[int, Tally] = {}
 
     def _interval(self, at: float) -> int:
         if self.sensor.dialect.startswith("lora"):
@@ -135,6 +136,10 @@ class _Unit:
         cut = bisect_left(self.open, float(end), key=lambda s: s.at)
         sums = tally(self.open[:cut], self.lines)
         del self.open[:cut]
+        if self.newest and self.sensor.trouble(end - 1, "stuck"):
+            sums = self.newest
+        elif any(t.people_in and t.people_out for t in sums.values()):
+            self.newest = sums
         self._reset(end)
         for line, total in self.totals.items():
             total.merge(sums[line])
@@ -176,7 +181,7 @@ class _Unit:
         said = payload(message)
         self.count += 1
         fate, hold, again = rng.random(), rng.random(), rng.random()
-        if fate < faults.missed:
+        if fate < faults.missed or self.sensor.trouble(message.end - 1, "dead"):
             return
         over = message.end + (message.start is None)  # a second has to be over before its crossings are known
         at = over + delay * (0.5 + rng.random())
