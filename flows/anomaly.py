@@ -10,9 +10,10 @@ from typing import cast
 import msgspec
 
 from flows.traffic import TrafficFlow
-from operators.anomaly import MODELS, reason, unusual
+from operators.anomaly import MODELS, alarm_score
+from operators.anomaly_words import reason
 from operators.calendar import local_start
-from operators.models import Model, Point, restore, slot_of
+from operators.models import WEEK, Model, Point, restore, slot_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.past import Past
 from operators.sums import MEASURED
@@ -20,10 +21,12 @@ from schemas.alerts import Sample
 from schemas.rows import Anomalies
 from schemas.sites import Site
 
-SCHEMA = 1
+SCHEMA = 2
 QUARTER = 900
 LEAST_COVERAGE = 0.8
 _MODEL = MODELS[0]
+_ALARM = alarm_score(1.0, WEEK)
+"""One false alarm a week, in the long run."""
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -31,7 +34,6 @@ class _Saved(msgspec.Struct, array_like=True):
     model: bytes
     next_score: int
     learn: list[int]
-    scores: list[float]
 
 
 class AnomalyFlow:
@@ -44,7 +46,6 @@ class AnomalyFlow:
         self.model: Model = restored.model if restored else _MODEL.fresh()
         self.next_score = saved.next_score if saved else FOREVER
         self.to_learn: list[int] = saved.learn if saved else []
-        self.scores: list[float] = saved.scores if saved else []
 
     def seed(self, past: Past) -> None:
         """Learn the quarters before a reset again, as they were known then. Without any it begins with a report."""
@@ -52,7 +53,6 @@ class AnomalyFlow:
             self.model.learn(Point(start, slot_of(local_start(self.site.zone, start)), value))
         if past.quarters:
             self.next_score = -(-past.begin // QUARTER) * QUARTER
-            self.scores = list(past.scores[-4:])
 
     def take(self, m: Moment) -> None:
         if self.next_score == FOREVER and m.accepted:
@@ -81,10 +81,9 @@ class AnomalyFlow:
 
     def _score(self, start: int, m: Moment) -> None:
         point = self._point(start)
-        score = self.model.score(point)
+        score = self.model.score(point, [self._point(learnt_later) for learnt_later in self.to_learn])
         if point.value is None:
             return
-        self.scores = [*self.scores[-3:], score.score]
         m.out.rows.setdefault("anomalies", []).append(
             Anomalies.row(
                 site=self.site.id,
@@ -98,7 +97,7 @@ class AnomalyFlow:
                 position=m.now_ms,
             )
         )
-        alarm = score.expected is not None and unusual(self.scores)
+        alarm = score.score >= _ALARM
         text = f"{self.site.name}: {reason(score, point.value, point.slot)}"
         at = (start + QUARTER) * 1000
         m.notes["anomaly"] = Sample(at, alarm, not alarm, point.value, text, "unusual_traffic")
@@ -110,7 +109,7 @@ class AnomalyFlow:
         """Scores are written when they are said."""
 
     def state(self) -> bytes:
-        return msgspec.msgpack.encode(_Saved(SCHEMA, self.model.to_bytes(), self.next_score, self.to_learn, self.scores))
+        return msgspec.msgpack.encode(_Saved(SCHEMA, self.model.to_bytes(), self.next_score, self.to_learn))
 
 
 def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:

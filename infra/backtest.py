@@ -18,7 +18,7 @@ from infra.errors import Problem
 from operators.anomaly import MODELS
 from operators.forecast import HourForecast
 from operators.forecasters import Band
-from operators.models import Point
+from operators.models import Point, slot_of
 from operators.queues import Waiting
 from operators.special_days import Calendar, plain_days
 
@@ -72,8 +72,8 @@ def _value(text: str, where: str) -> float:
     return found if isfinite(found) else nan
 
 
-def _calit2(rows: list[list[str]], path: Path) -> list[Reading]:
-    """In and out of each half hour together."""
+def _calit2(rows: list[list[str]], path: Path, flows: str = "79") -> list[Reading]:
+    """In (9) and out (7) of each half hour together, or those of `flows`."""
     sums: dict[int, float] = {}
     for number, row in enumerate(rows, 1):
         where = f"{path} row {number}"
@@ -83,9 +83,23 @@ def _calit2(rows: list[list[str]], path: Path) -> list[Reading]:
             stamp = datetime.strptime(f"{row[1]} {row[2]}", "%m/%d/%y %H:%M:%S")
         except ValueError:
             raise Problem(f"{where}: time {row[1]} {row[2]} is not like 07/24/05 00:30:00") from None
+        if row[0] not in flows:
+            continue
         at = int((stamp - _EPOCH).total_seconds())
         sums[at] = sums.get(at, 0.0) + _value(row[3], where)
     return [Reading((_EPOCH + timedelta(seconds=at)).isoformat(" "), at, value) for at, value in sorted(sums.items())]
+
+
+def _is_calit2(rows: list[list[str]]) -> bool:
+    return bool(rows) and rows[0][0] in ("7", "9") and len(rows[0]) == 4
+
+
+def read_directions(path: Path) -> list[Series]:
+    """In and out apart where a file has both (CalIt2), else its one series. Raises Problem in words."""
+    rows = _lines(path)
+    if not _is_calit2(rows):
+        return [read_series(path)]
+    return [Series(_calit2(rows, path, flow), 1800, True, "ts_local") for flow in ("7", "9") if any(r[0] == flow for r in rows)]
 
 
 def read_series(path: Path) -> Series:
@@ -93,7 +107,7 @@ def read_series(path: Path) -> Series:
     rows = _lines(path)
     if not rows:
         raise Problem(f"{path}: no rows; give a header and rows of time and count")
-    if rows[0][0] in ("7", "9") and len(rows[0]) == 4:
+    if _is_calit2(rows):
         return Series(_calit2(rows, path), 1800, True, "ts_local")
     names = [name.strip().lower() for name in rows[0]]
     which = next((names.index(n) for n in ("count", "value") if n in names), None)
@@ -106,7 +120,9 @@ def read_series(path: Path) -> Series:
         if len(row) != len(names):
             raise Problem(f"{where}: {len(row)} fields, the header has {len(names)}")
         missing = made_up is not None and row[made_up].strip() in ("1", "1.0")
-        found.append(Reading(row[0], _at(row[0], where), nan if missing else _value(row[which], where)))
+        value = nan if missing else _value(row[which], where)
+        # There are no negative counts, but there are negative values.
+        found.append(Reading(row[0], _at(row[0], where), nan if value < 0.0 and names[which] == "count" else value))
     if any(b.at < a.at for a, b in itertools.pairwise(found)) and names[0] != "timestamp":
         found.sort(key=lambda r: r.at)
     gaps = [b.at - a.at for a, b in itertools.pairwise(found) if b.at > a.at]
@@ -156,13 +172,24 @@ def _shown(band: Band) -> tuple[str, ...]:
     return tuple(f"{people:.6g}" for people in (band.mean, band.points[1], band.points[4]))
 
 
-def anomaly_rows(series: Series) -> Iterator[tuple[str, str]]:
-    """Stamp as in the input, score: every row scored before it is learnt."""
+def anomaly_rows(*directions: Series) -> Iterator[tuple[str, str]]:
+    """Stamp as in the input, score: every row scored before it is learnt. Of several directions the more unusual one counts."""
+    rows = list(_scores(directions[0]))
+    if len(directions) > 1:
+        best: dict[str, float] = {}
+        for stamp, score in itertools.chain(rows, *map(_scores, directions[1:])):
+            best[stamp] = max(score, best.get(stamp, 0.0))
+        rows = sorted(best.items())
+    for stamp, score in rows:
+        yield stamp, f"{score:.9g}"
+
+
+def _scores(series: Series) -> Iterator[tuple[str, float]]:
     model = _ANOMALY.fresh()
     for row in series.rows:
         start = row.at - series.step if series.ends else row.at
-        point = Point(start, (start // 900 + 288) % 672, row.value if row.value >= 0.0 else None)
-        yield row.stamp, f"{model.score(point).score:.9g}"
+        point = Point(start, slot_of(start), row.value)
+        yield row.stamp, model.score(point).score
         model.learn(point)
 
 

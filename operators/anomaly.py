@@ -1,198 +1,249 @@
-"""Unusual traffic of a store: a Gaussian score of each quarter of an hour against the same quarter of its usual week.
+"""Unusual values of a series, learnt strictly in order, on one scale for all series.
 
-Counts are made comparable by y = 2 sqrt(x + 3/8) (Anscombe 1948): a Poisson count then has a standard deviation of one,
-whatever its mean. Per quarter of the week an exponential mean of y; over the residuals of all open quarters river's
-exponential mean and variance; z = residual in standard deviations; score = |z| / (|z| + 3.5), which never saturates.
-A square-root residual on a week profile beat every river detector in our comparison (streaming.md 6).
+Two models know the same usual week (operators/slot_profile.py):
+
+- *Counts* (operators/count_runs.py): people in a rhythm. Likelihood of the last one, two and four slots together, and of a
+  number that stays the same.
+- *Values* (operators/value_spread.py): anything else. Distance from the values before, and from the usual one of its time.
+
+The data choose. A series whose values are all whole and not negative is taken for counts while it is young, if it has quiet
+hours; after two weeks, if its usual week explains it: mean error at most 0.65 of that of the mean alone (pedestrian and door
+counts 0.3 to 0.6, everything else 0.7 and more). What a deviation means, the series' own past says (operators/score_tail.py).
 """
 
-import pickle
 from array import array
 from collections.abc import Sequence
-from functools import lru_cache
-from math import hypot, isfinite, sqrt
-from types import ModuleType
+from math import exp, isfinite, log, sqrt
 
-from operators.models import WEEK, ModelSpec, Point, Score, UnreadableState, pack, unpack
+from operators.count_runs import Z90, CountRuns, Run, usual_range
+from operators.models import WEEK, Evidence, ModelSpec, Point, Score, UnreadableState, pack, unpack
+from operators.score_tail import ScoreTail
+from operators.slot_profile import SlotProfile
+from operators.value_spread import ValueSpread
 
-Z_ONCE = 3.5
-"""Standard deviations that are unusual at once (kpis.md 3.5); the score is 0.5 there."""
-Z_OFTEN = 2.5
-"""Standard deviations that are unusual when three of four quarters have them (kpis.md 3.5)."""
-_NAME = "week-slot-gauss"
-_RATE = 0.15
-"""Weight of the newest week in a slot: a memory of about six weeks."""
-_FADING = 0.005
-"""Weight of the newest quarter in the residuals' mean and variance: a memory of some 200 open quarters."""
-_CLIP = 3.0
+SURPRISE = 7.0
+"""Surprise (operators/score_tail.py) with score 0.5: one stretch in 1,100 slots reaches as far."""
+_NAME = "count-likelihood"
+_PARAMS = {"version": 1.0}
+_RATE = 0.2
+"""Weight of the newest week in a slot."""
+_CLIP = 4.0
 """Standard deviations at which a surprise stops to teach, unless the same slot surprised the same way the week before."""
-_EARLY = 96
-"""Learnt open quarters before the measured spread is trusted alone."""
-_EARLY_SPREAD = 2.0
-"""Least standard deviation until then; 1 is what a Poisson count has."""
-_BORROWED = 0.5
-"""Extra spread, as a share of the level, while a slot is judged by other days: the first Sunday may well be closed."""
-_SCALE = 64
-"""Steps per unit of y in the stored profile; 14 bits hold y < 256, 16,383 people in a quarter of an hour."""
-_MOST = (1 << 14) - 1
-_CLOSED_Y = 2.0 * sqrt(1.0 + 0.375)
-"""y of one person: a slot that expects less than that is taken to be closed."""
-_Z90 = 1.6448536269514722
-_PARAMS = {"rate": _RATE, "fading": _FADING, "scale": float(_SCALE), "clip": _CLIP}
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_NEW_HABIT = 0.5
+_YOUNG = 14 * 86_400
+"""Seconds until the usual week is judged."""
+_RHYTHM = 0.65
+_QUIET, _QUIET_SHARE = 0.1, 0.05
+"""Quiet: at most a tenth of the mean; a young series of counts is so in at least one slot of twenty."""
+_FORGETS = 0.003
+_SURE = 6.0
+"""Weeks after which a slot's mean gets no better."""
+_MOST = 1e9
+_FIELDS = ("_learnt", "_begin", "_newest", "_step", "_counts", "_quiet", "_compared", "_week_error", "_mean_error")
+_TAIL = 6
 
 
-@lru_cache(maxsize=1)
-def _stats() -> ModuleType:
-    # On first use: importing it takes 0.6 s and 31 MiB, river.anomaly 5 s and 105 MiB; only lanes that run this flow need it.
-    from river import stats
-
-    return stats  # type: ignore[no-any-return]  # river has no types
-
-
-def _stable(value: float) -> float:
-    return 2.0 * sqrt(value + 0.375)
-
-
-def _people(y: float) -> float:
-    return max(0.0, y * y / 4.0 - 0.375) if y > 0.0 else 0.0
-
-
-def _measured(value: float | None) -> bool:
-    return value is not None and isfinite(value) and value >= 0.0
-
-
-class WeekSlotGauss:
-    """One store's usual week. State: 672 slots of two bytes (14 bits level, 2 bits which way the last value surprised; 0 is
-    unseen), two river statistics and a counter; under 2 kB."""
-
-    __slots__ = ("_learnt", "_mean", "_opened", "_slots", "_variance")
+class Anomaly:
+    """One series. State: 672 slots of two bytes, some forty numbers; under 2 kB."""
 
     def __init__(self) -> None:
-        self._slots = array("H", bytes(2 * WEEK))
-        self._learnt = 0
-        self._opened = 0
-        self._mean = _stats().EWMean(_FADING)
-        self._variance = _stats().EWVar(_FADING)
+        self._learnt = self._begin = self._newest = self._step = self._quiet = 0.0
+        self._counts = 1.0
+        self._compared = self._week_error = self._mean_error = 0.0
+        self._said: tuple[tuple[float, ...], list[Run], float] = ((), [], 0.0)
+        self._profile, self._runs, self._values = SlotProfile(), CountRuns(), ValueSpread()
+        self._count_tail, self._value_tail = ScoreTail(), ScoreTail()
 
-    def score(self, x: Point) -> Score:
-        """0 for what was not measured and while nothing is known of the slot."""
-        slot = x.slot % WEEK
-        level = self._level(slot)
-        if level is None:
-            return Score(0.0)
-        shift, spread = self._residuals(level)
-        if not self._slots[slot]:
-            spread = hypot(spread, _BORROWED * level)
-        centre = level + shift
-        low, expected, high = (_people(centre + k * _Z90 * spread) for k in (-1, 0, 1))
-        if x.value is None or not _measured(x.value):
+    # -- answers -----------------------------------------------------------------------------------------------------------
+
+    def score(self, x: Point, before: Sequence[Point] = ()) -> Score:
+        """0 for what was not measured and while nothing is known."""
+        slot, value = x.slot % WEEK, _measured(x.value)
+        usual = self._profile.usual(slot)
+        if self.by_counts():
+            return Score(0.0) if usual is None else self._count_score(x, slot, value, usual, before)
+        return self._value_score(slot, value)
+
+    def by_counts(self) -> bool:
+        """Whether the series is judged as counts of people, as far as is known."""
+        if not self._counts:
+            return False
+        if self._newest - self._begin < _YOUNG:
+            return self._quiet >= _QUIET_SHARE * self._learnt
+        return self._week_error < _RHYTHM * self._mean_error
+
+    def _count_score(self, x: Point, slot: int, value: float | None, usual: float, before: Sequence[Point]) -> Score:
+        runs = self._caught_up(before) if before else None
+        sure = self._sure(slot)
+        expected = (runs or self._runs).expected(usual)
+        low, high = usual_range(expected, self._runs.phi[0] / (sure * sure))
+        if value is None or value < 0.0:
             return Score(0.0, expected, low, high)
-        z = abs(_stable(x.value) - centre) / spread
-        return Score(z / (z + Z_ONCE), expected, low, high)
+        if runs:
+            found, same = runs.runs(x.start, value, usual, self._step, sure), runs.same(value, usual)
+        else:
+            found, same = self._judged(x.start, slot, value, usual)
+        most = max(found, key=_size)
+        surprise = self._count_tail.surprise(max(same, abs(most.z)))
+        if same > abs(most.z):
+            evidence = Evidence("stuck", 1, value, low, high)
+        else:
+            kind = "surge" if most.z > 0.0 else "drop" if most.people else "dead"
+            evidence = Evidence(kind, most.slots, most.people, *usual_range(most.expected, most.phi / (sure * sure)))
+        return Score(surprise / (surprise + SURPRISE), expected, low, high, evidence)
+
+    def _judged(self, start: int, slot: int, value: float, usual: float) -> tuple[list[Run], float]:
+        """Runs and sameness of the slot after the last one; kept, since what is scored is learnt next as a rule."""
+        key = (start, value, self._learnt, self._step)
+        if self._said[0] != key:
+            found = self._runs.runs(start, value, usual, self._step, self._sure(slot))
+            self._said = key, found, self._runs.same(value, usual)
+        return self._said[1], self._said[2]
+
+    def _caught_up(self, before: Sequence[Point]) -> CountRuns:
+        runs = self._runs.copy()
+        for x in before:
+            value, usual = _measured(x.value), self._profile.usual(x.slot % WEEK)
+            if value is not None and value >= 0.0 and usual is not None:
+                runs.learn(x.start, value, usual, (), False)
+        return runs
+
+    def _value_score(self, slot: int, value: float | None) -> Score:
+        usual = self._profile.usual(slot) if self._profile.own(slot) else None
+        band = self._values.range(usual, Z90) if self._learnt else (None, None, None)
+        low, expected, high = band
+        if value is None or low is None or high is None or expected is None:
+            return Score(0.0, expected, low, high)
+        surprise = self._values.news(self._value_tail.surprise(self._values.z(value, usual)))
+        evidence = Evidence("surge" if value > expected else "drop", 1, value, low, high)
+        return Score(surprise / (surprise + SURPRISE), expected, low, high, evidence)
+
+    def _sure(self, slot: int) -> float:
+        """An expected count is an estimate itself: after n weeks its variance is that of a count / n."""
+        if not self._profile.own(slot):
+            return 1.0 / sqrt(3.0)
+        return 1.0 / sqrt(1.0 + 1.0 / min(_SURE, max(1.0, self._learnt / self._profile.used)))
+
+    # -- learning ----------------------------------------------------------------------------------------------------------
 
     def learn(self, x: Point) -> None:
-        """Take a quarter in; one that was not measured teaches nothing."""
-        if x.value is None or not _measured(x.value):
+        """Take a value in; one that was not measured teaches nothing."""
+        value, slot = _measured(x.value), x.slot % WEEK
+        if value is None:
             return
-        slot, y = x.slot % WEEK, _stable(x.value)
-        stored = self._slots[slot] & _MOST
-        if stored:
-            self._learn_slot(slot, stored / _SCALE, y)
-        else:
-            self._store(slot, y, 0)
-        self._learnt += 1
-
-    def _learn_slot(self, slot: int, level: float, y: float) -> None:
-        _, spread = self._residuals(level)
-        residual = y - level
-        clipped = max(-_CLIP * spread, min(_CLIP * spread, residual))
-        if max(level, y) >= _CLOSED_Y:
-            self._mean.update(clipped)
-            self._variance.update(clipped)
-            self._opened += 1
-        way = 0 if clipped == residual else 1 if residual > 0.0 else 2
-        if way and self._slots[slot] >> 14 == way:
-            # The second week in a row: not an odd day but a new habit (other hours, a new entrance).
-            self._store(slot, level + 0.5 * residual, way)
+        self._see_time(x.start)
+        if value < 0.0 or value != int(value):
+            self._counts = 0.0
+        self._quiet += value <= _QUIET * self._values.mean
+        by_counts, usual, own = self.by_counts(), self._profile.usual(slot), self._profile.own(slot)
+        off = abs(value - self._values.mean)
+        self._learn_value(value, usual if own else None, not by_counts or self._newest - self._begin < _YOUNG)
+        if usual is None:
+            self._learnt += 1.0
+            self._profile.store(slot, value)
             return
-        rate = max(_RATE, 1.0 / (self._learnt // WEEK + 1.0))
-        self._store(slot, level + rate * clipped, way)
+        self._compared = min(self._compared + own, 1.0 / _FORGETS)
+        rate = 1.0 / max(1.0, self._compared)
+        self._week_error += rate * (abs(value - usual) - self._week_error)
+        self._mean_error += rate * (off - self._mean_error)
+        if self._counts:
+            self._learn_count(x, value, slot, usual, own)
+        self._learnt += 1.0
+        self._learn_slot(slot, value, usual, own, self._runs.spread(usual) if by_counts else None)
 
-    def _store(self, slot: int, y: float, way: int) -> None:
-        self._slots[slot] = way << 14 | max(1, min(_MOST, round(y * _SCALE)))
+    def _see_time(self, start: int) -> None:
+        if not self._learnt:
+            self._begin = self._newest = float(start)
+            return
+        step = start - self._newest
+        if step > 0.0:
+            self._step = min(step, self._step) if self._step else step
+        self._newest = float(start)
 
-    def _level(self, slot: int) -> float | None:
-        """Usual y of a slot; of the same time on the days that are known while the slot is not; None without any."""
-        own = self._slots[slot] & _MOST
-        if own:
-            return own / _SCALE
-        others = [level for level in (v & _MOST for v in self._slots[slot % 96 :: 96]) if level]
-        return sum(others) / len(others) / _SCALE if others else None
+    def _learn_value(self, value: float, usual: float | None, judged: bool) -> None:
+        """`judged`: the series is no settled series of counts, so its deviations as a value matter."""
+        if judged:
+            z = self._values.z(value, usual)
+            self._values.see(self._value_tail.surprise(z))
+            self._value_tail.learn(z)
+        self._values.learn(value, usual)
 
-    def _residuals(self, level: float) -> tuple[float, float]:
-        """Mean and standard deviation to hold a residual against.
+    def _learn_count(self, x: Point, value: float, slot: int, usual: float, own: bool) -> None:
+        found, same = self._judged(x.start, slot, value, usual)
+        self._count_tail.learn(max(same, *(abs(run.z) for run in found)))
+        self._runs.learn(x.start, value, usual, found, own)
 
-        A closed slot is not judged by the spread of the open ones: someone at three in the morning is unusual.
-        """
-        if level < _CLOSED_Y:
-            return 0.0, 1.0
-        least = 1.0 if self._opened >= _EARLY else _EARLY_SPREAD
-        if not self._opened:
-            return 0.0, least
-        shift = max(-1.0, min(1.0, self._mean.get()))
-        return shift, max(least, sqrt(max(0.0, self._variance.get())))
+    def _learn_slot(self, slot: int, value: float, usual: float, own: bool, spread: float | None) -> None:
+        """`spread`: of a count; None lets every value teach as it is."""
+        if not own:
+            self._profile.store(slot, value)
+            return
+        off, way = value - usual, 0
+        rate = max(_RATE, 1.0 / (self._learnt / self._profile.used + 1.0))
+        if spread is not None and abs(off) > _CLIP * spread:
+            way = 1 if off > 0.0 else 2
+            if self._profile.surprised(slot) == way:
+                # The second week in a row: not an odd day but a new habit (other hours, a new entrance).
+                rate = _NEW_HABIT
+            else:
+                off = _CLIP * spread if off > 0.0 else -_CLIP * spread
+        self._profile.store(slot, usual + rate * off, way)
+
+    # -- state -------------------------------------------------------------------------------------------------------------
 
     def to_bytes(self) -> bytes:
-        state = (self._slots.tobytes(), self._learnt, self._opened, self._mean, self._variance)
-        return pack(_NAME, _PARAMS, pickle.dumps(state, protocol=5))
+        """The state with its version (operators/models.py)."""
+        codes, unit = self._profile.state()
+        numbers = [getattr(self, name) for name in _FIELDS]
+        parts = (self._count_tail.state(), self._value_tail.state(), self._values.state(), self._runs.state())
+        return pack(_NAME, _PARAMS, codes + array("d", [unit, *numbers, *(n for part in parts for n in part)]).tobytes())
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "WeekSlotGauss":
-        """Raises UnreadableState. Only our own stored states may come here: it unpickles."""
-        blob = unpack(_NAME, _PARAMS, data)
-        model = cls()
+    def from_bytes(cls, data: bytes) -> "Anomaly":
+        """Raises UnreadableState."""
+        blob, model = unpack(_NAME, _PARAMS, data), cls()
         try:
-            slots, model._learnt, model._opened, model._mean, model._variance = pickle.loads(blob)
-            model._slots = array("H", slots)
-            readable = len(model._slots) == WEEK and isfinite(model._mean.get() + model._variance.get() + model._learnt)
-        except Exception as error:  # a damaged pickle may raise anything
-            raise UnreadableState(f"model {_NAME}: state is damaged ({type(error).__name__}: {error})") from error
-        if not readable:
-            raise UnreadableState(f"model {_NAME}: state is damaged")
+            numbers = array("d", blob[2 * WEEK :]).tolist()
+            if not all(map(isfinite, numbers)):
+                raise ValueError("numbers that are none")
+            model._profile.load(blob[: 2 * WEEK], numbers[0])
+            for name, number in zip(_FIELDS, numbers[1:], strict=False):
+                setattr(model, name, number)
+            rest = numbers[1 + len(_FIELDS) :]
+            model._count_tail.load(rest[:_TAIL])
+            model._value_tail.load(rest[_TAIL : 2 * _TAIL])
+            model._values.load(rest[2 * _TAIL : 2 * _TAIL + 7])
+            model._runs.load(rest[2 * _TAIL + 7 :])
+        except (ValueError, TypeError) as error:
+            raise UnreadableState(f"model {_NAME}: state is damaged ({error})") from error
         return model
 
     def __reduce__(self) -> tuple[object, tuple[bytes]]:
-        return WeekSlotGauss.from_bytes, (self.to_bytes(),)
+        return Anomaly.from_bytes, (self.to_bytes(),)
 
 
-def score_of(z: float) -> float:
-    """The score of a deviation in standard deviations."""
-    return abs(z) / (abs(z) + Z_ONCE)
+def _size(run: Run) -> float:
+    return abs(run.z)
 
 
-def unusual(scores: Sequence[float]) -> bool:
-    """Whether the newest scores (oldest first) call for an alarm: the last one at 3.5 standard deviations, or three of the
-    last four at 2.5 (kpis.md 3.5)."""
-    if not scores:
-        return False
-    return scores[-1] >= score_of(Z_ONCE) or sum(s >= score_of(Z_OFTEN) for s in scores[-4:]) >= 3
+def _measured(value: float | None) -> float | None:
+    return max(-_MOST, min(_MOST, value)) if value is not None and isfinite(value) else None
 
 
-def reason(score: Score, value: float | None, slot: int) -> str:
-    """What happened, in plain words.
+def alarm_score(budget: float, slots_per_week: float) -> float:
+    """The score from which a series gives `budget` false alarms a week in the long run.
 
-    >>> reason(Score(0.6, 57.0, 40.2, 75.3), 140, 4 * 96 + 60)
-    '140 in the last quarter of an hour, usual 40 to 75 on a Friday'
+    >>> round(alarm_score(1.0, 672), 3)
+    0.482
     """
-    if value is None or not _measured(value):
-        return "no count in the last quarter of an hour"
-    said = f"{value:.0f} in the last quarter of an hour"
-    if score.low is None or score.high is None:
-        return f"{said}, nothing to compare with yet"
-    low, high = f"{score.low:.0f}", f"{score.high:.0f}"
-    usual = low if low == high else f"{low} to {high}"
-    return f"{said}, usual {usual} on a {_DAYS[slot % WEEK // 96]}"
+    surprise = max(0.0, log(slots_per_week / budget))
+    return surprise / (surprise + SURPRISE)
 
 
-MODELS = (ModelSpec(_NAME, WeekSlotGauss, WeekSlotGauss.from_bytes, most_bytes=2048),)
+def alarms_a_week(score: float, slots_per_week: float) -> float:
+    """How often a series reaches a score by itself: the inverse of `alarm_score`."""
+    return slots_per_week * exp(-SURPRISE * score / (1.0 - score)) if score < 1.0 else 0.0
+
+
+MODELS = (ModelSpec(_NAME, Anomaly, Anomaly.from_bytes, most_bytes=2048),)
+"""What this module offers (operators/models.py)."""

@@ -9,7 +9,7 @@ holds every one of them to this contract.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Protocol
@@ -33,21 +33,33 @@ class Point(msgspec.Struct, frozen=True, gc=False):
     value: float | None
 
 
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """What a score rests on. `kind`: surge, drop, dead (zeros) or stuck (one number again and again). `slots`: how many of the
+    newest slots were looked at together; `value`: their total; `low`, `high`: its usual (90 %) range."""
+
+    kind: str
+    slots: int
+    value: float
+    low: float
+    high: float
+
+
 class Score(msgspec.Struct, frozen=True, gc=False):
-    """`score`: 0 usual to 1 unheard of. `expected`, `low`, `high`: what was expected and its usual (90 %) range, None before
-    there is anything to expect."""
+    """`score`: 0 usual to 1 unheard of. `expected`, `low`, `high`: what was expected of the slot and its usual (90 %) range,
+    None before there is anything to expect."""
 
     score: float
     expected: float | None = None
     low: float | None = None
     high: float | None = None
+    evidence: Evidence | None = None
 
 
 class Model(Protocol):
     """One model of one series."""
 
-    def score(self, x: Point) -> Score:
-        """How unusual a value is. Changes nothing."""
+    def score(self, x: Point, before: Sequence[Point] = ()) -> Score:
+        """How unusual a value is. `before`: points that came since the last learnt one, oldest first. Changes nothing."""
         ...
 
     def learn(self, x: Point) -> None:

@@ -38,18 +38,19 @@ def register(app: typer.Typer) -> None:
         ] = "",
     ) -> None:
         """Run a model over a file, strictly in time order, and write what it said."""
-        from infra.backtest import anomaly_rows, country_of, forecast_rows, queue_rows, read_series  # numpy is slow to load
+        from infra import backtest as on  # numpy is slow to load
 
         _checked(zone)
-        calendar = _calendar(country or country_of(zone), zone)
+        calendar = _calendar(country or on.country_of(zone), zone)
         rows: Iterable[Sequence[str]]
         header: Sequence[str]
         if what is What.queue:
-            header, rows = ("date", "vru_line", "call_id", "wait_s"), queue_rows(source)
+            header, rows = ("date", "vru_line", "call_id", "wait_s"), on.queue_rows(source)
+        elif what is What.forecast:
+            header, rows = ("made_at", "target", "mean", "lo", "hi"), on.forecast_rows(on.read_series(source), calendar)
         else:
-            series = read_series(source)
-            header = ("made_at", "target", "mean", "lo", "hi") if what is What.forecast else (series.column, "score")
-            rows = forecast_rows(series, calendar) if what is What.forecast else anomaly_rows(series)
+            directions = on.read_directions(source)
+            header, rows = (directions[0].column, "score"), on.anomaly_rows(*directions)
         print(f"backtest {what}: {_write(out, header, rows)} rows to {out}", file=sys.stderr)
 
 

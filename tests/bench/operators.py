@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 
 from operators import occupancy
-from operators.anomaly import WeekSlotGauss
+from operators.anomaly import Anomaly
 from operators.drift import Factors
 from operators.models import WEEK, Point
 from operators.occupancy import OccupancyConfig, OccupancyState
@@ -58,7 +58,7 @@ def _occupancy() -> list[dict[str, object]]:
 
 
 def _anomaly() -> list[dict[str, object]]:
-    model = WeekSlotGauss()
+    model = Anomaly()
 
     def score_and_learn(n: int) -> None:
         point = Point(n * 900, n % WEEK, float(n % 50))
@@ -71,7 +71,7 @@ def _anomaly() -> list[dict[str, object]]:
     return [
         _row("anomaly score + learn", _us(score_and_learn), "us"),
         _row("anomaly encode", _us(lambda n: model.to_bytes()), "us"),
-        _row("anomaly decode", _us(lambda n: WeekSlotGauss.from_bytes(data)), "us"),
+        _row("anomaly decode", _us(lambda n: Anomaly.from_bytes(data)), "us"),
         _row("anomaly state", len(data), "bytes"),
     ]
 

@@ -1,5 +1,6 @@
 """The envelope of stored models and what happens when it cannot be read."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from operators.models import ModelSpec, Point, Score, UnreadableState, discover,
 
 
 class _Fixed:
-    def score(self, x: Point) -> Score:
+    def score(self, x: Point, before: Sequence[Point] = ()) -> Score:
         return Score(0.0)
 
     def learn(self, x: Point) -> None:
@@ -67,4 +68,4 @@ def test_both_passes_of_the_repeated_hour_have_the_same_slots() -> None:
 
 
 def test_the_anomaly_model_is_found() -> None:
-    assert "week-slot-gauss" in discover()
+    assert "count-likelihood" in discover()
