@@ -35,7 +35,7 @@ def run(seconds: float = SECONDS) -> list[dict[str, Any]]:
             time.sleep(seconds)
             took = time.monotonic() - began
             share = {role: round((_cpu_s(pid) - used[role]) / took * 100, 2) for role, pid in pids.items()}
-            memory = {role: sum(_rss_mib(p) for p in _family(pid)) for role, pid in pids.items()}
+            memory = {role: sum(rss_mib(p) for p in _family(pid)) for role, pid in pids.items()}
     rows = [{"bench": "idle", "what": role, "cpu_percent": share[role], "rss_mib": round(memory[role])} for role in pids]
     everything = {"cpu_percent": round(sum(share.values()), 2), "rss_mib": round(sum(memory.values()))}
     return [*rows, {"bench": "idle", "what": "all", **everything}]
@@ -57,7 +57,8 @@ def _cpu_s(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _rss_mib(pid: int) -> float:
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process, MiB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 

@@ -55,7 +55,7 @@ def _warm_up(port: int, store: Store) -> None:
     publisher, devices = Publisher(port), [d for some in RATES.values() for d in some]
     minute = int(time.time()) // 60 * 60 - 840
     for device in devices:
-        publisher.send(f"bench/{device}", _payload(device, minute, 0))
+        publisher.send(f"bench/{device}", payload(device, minute, 0))
     publisher.settle()
     publisher.close()
     end = time.monotonic() + WARM_UP_S
@@ -96,12 +96,13 @@ def _send(rate: int, port: int, sent: dict[Key, float]) -> None:
             time.sleep(wait)
         minute = first + 60 * turn
         sent[device, minute] = time.monotonic()
-        publisher.send(f"bench/{device}", _payload(device, minute, number))
+        publisher.send(f"bench/{device}", payload(device, minute, number))
     publisher.settle()
     publisher.close()
 
 
-def _payload(device: int, minute: int, number: int) -> bytes:
+def payload(device: int, minute: int, number: int) -> bytes:
+    """A report of one minute (its start, epoch s) of a sensor with two lines; `number` varies the counts."""
     times = [time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(t)) for t in (minute, minute + 60)]
     lines = [{"line": n, "line_name": f"Line{n}", "in": number % 11, "out": number % 7} for n in (1, 2)]
     info = {"device_sn": f"6384E{device:011d}", "device_name": "People Counter", "running_time": 7200 + number}
