@@ -27,6 +27,8 @@ CAPACITY = Rule("capacity", "capacity", "warning")
 CAPACITY_LEGAL = Rule("capacity_legal", "capacity", "critical")
 SILENT = Rule("sensor_silent", "sensor", "warning", hold_s=0, keep_s=0)
 UNUSUAL = Rule("unusual_traffic", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
+PERIODIC = ("line", "zone", "dwell", "flow")
+"""Sections whose windows tell how often a sensor reports."""
 QUEUE = Rule("queue_long", "queue", "warning", hold_s=120)
 EXPECTED_HIGH = Rule("high_traffic_expected", "traffic", "info", hold_s=0, keep_s=0, stale_max_s=7200)
 RAISE_AT, LEGAL_RAISE_AT = 0.5, 0.1
@@ -136,7 +138,7 @@ class AlertsFlow:
         if entry is None:
             return
         # A device that was set to report less often than the registry says is not silent between two of its reports.
-        pace = max([entry.interval_s, *(a.end - a.start for a in m.accepted if a.event.section == "line")])
+        pace = max([entry.interval_s, *(a.end - a.start for a in m.accepted if a.event.section in PERIODIC)])
         heard_until = at // 1000 + SILENT_PERIODS * pace
         self.checks[device] = max(self.checks.get(device, 0), heard_until)
         # A record with an old arrival (a ledger appended once more) does not say that the device is alive now.

@@ -20,6 +20,7 @@ from operators.journeys import (
     BOUNCED,
     DWELL_S,
     ENDED,
+    KEPT_S,
     MOST_STAY_S,
     OTHER,
     PEOPLE,
@@ -54,6 +55,10 @@ class _Saved(msgspec.Struct, array_like=True):
     next_hour: int = FOREVER
 
 
+def _order(a: Accepted) -> tuple[int, int, int]:
+    return a.start, a.end, a.event_id
+
+
 class PathsFlow:
     """Journeys and estimates of one store."""
 
@@ -65,7 +70,7 @@ class PathsFlow:
         self.keeper = JourneyKeeper(site, self.horizon, self.saved.journeys)
 
     def take(self, m: Moment) -> None:
-        for a in m.accepted:
+        for a in sorted(m.accepted, key=_order):  # nobody keeps the order within a message: it must not matter
             self.keeper.take(a, m.now, m.repairs)
             if type(a.event) in (Stay, ZoneCount, DwellSummary):
                 self._zone(a, m.now)
@@ -308,4 +313,5 @@ FLOW = Flow(
     build=_build,
     sections=("stay", "flow"),
     around_s=2 * MOST_STAY_S,
+    settles_s=KEPT_S,
 )

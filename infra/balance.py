@@ -11,7 +11,8 @@ from itertools import accumulate
 from typing import Any
 
 from infra.errors import Problem
-from operators.simulator import Chain, Window
+from operators.simulator import Chain, Level, StayTold, Window
+from operators.tallies import rounded_s
 
 SHOWN = 5
 """Differences that are named; all are counted."""
@@ -127,6 +128,58 @@ def site_differences(store: Store, chain: Chain, windows: Iterable[Window]) -> l
             if found.get(site, [0, 0]) != sums:
                 wrong.append(f"{site} {step}: sent {sums[0]}/{sums[1]}, table {found.get(site, [0, 0])}")
     return wrong
+
+
+def zone_differences(store: Store, levels: Iterable[Level], stays: Iterable[StayTold]) -> list[str]:
+    """Hours (UTC) of a zone whose minutes do not hold the people and stays that were sent, and zones whose roll-ups do not sum
+    to their stays. Empty: equal."""
+    sent = _zone_hours(levels, stays)
+    found: dict[tuple[str, int, int], list[int]] = {}
+    for (device,) in store.rows("SELECT DISTINCT device FROM zone_minutes"):
+        for zone, hour, *sums in store.rows(_ZONE_HOURS.format(device=device)):
+            if any(sums):
+                found[device, zone, hour] = [round(n or 0) for n in sums]
+    zero = [0, 0, 0, 0]
+    wrong = [
+        f"{device} zone {zone} from {hour}: sent {sent.get(key, zero)}, table {found.get(key, zero)} (person-seconds, seconds "
+        f"measured, stays, their seconds)"
+        for key in sorted(sent.keys() | found.keys())
+        if sent.get(key, zero) != found.get(key, zero)
+        for device, zone, hour in (key,)
+    ]
+    whole: dict[tuple[str, int], int] = defaultdict(int)
+    for (device, zone, _), sums in sent.items():
+        whole[device, zone] += sums[2]
+    for step in ("15m", "1h", "1d"):
+        sql = f"SELECT device, zone, sum(stays) AS n FROM zone_buckets WHERE step = '{step}' GROUP BY device, zone"
+        table = {(device, zone): int(n or 0) for device, zone, n in store.rows(sql)}
+        wrong += [
+            f"{device} zone {zone} {step}: sent {n} stays, table {table.get((device, zone), 0)}"
+            for (device, zone), n in sorted(whole.items())
+            if n != table.get((device, zone), 0)
+        ]
+    return wrong
+
+
+_ZONE_HOURS = """SELECT zone, intDiv(toUnixTimestamp(minute), 3600) * 3600 AS hour, sum(present_mean * measured_s),
+    sumIf(measured_s, present_mean IS NOT NULL), sum(stays), sum(stays * dwell_avg_s)
+FROM zone_minutes WHERE device = '{device}' GROUP BY zone, hour"""
+
+
+def _zone_hours(levels: Iterable[Level], stays: Iterable[StayTold]) -> dict[tuple[str, int, int], list[int]]:
+    """By device, zone and hour: person-seconds, seconds measured, stays, their seconds. A stay counts where it ends."""
+    sums: dict[tuple[str, int, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for level in levels:
+        for hour in range(level.start // 3600 * 3600, level.end, 3600):
+            seconds = min(level.end, hour + 3600) - max(level.start, hour)
+            of_hour = sums[level.device, level.zone, hour]
+            of_hour[0] += level.present * seconds
+            of_hour[1] += seconds
+    for stay in stays:
+        of_hour = sums[stay.device, stay.zone, (stay.end - 1) // 3600 * 3600]
+        of_hour[2] += 1
+        of_hour[3] += rounded_s(stay.end - stay.start)
+    return dict(sums)
 
 
 def people_error(store: Store, chain: Chain, until: int) -> dict[str, float | None]:

@@ -148,6 +148,7 @@ class _Demo:
         log.close()
         differences = balance.line_differences(self.store, ledger.windows)
         differences += balance.site_differences(self.store, self.chain, ledger.windows)
+        differences += balance.zone_differences(self.store, ledger.levels, ledger.stays)
         self.differences = differences[: balance.SHOWN]
         settled = found["stored"] + found["duplicates"] + sum(found["quarantined"].values())
         return {
@@ -157,6 +158,8 @@ class _Demo:
             "sent_as": ledger.messages,
             "history": ledger.history,
             "windows": len(ledger.windows),
+            "zone_levels": len(ledger.levels),
+            "stays": len(ledger.stays),
             "alerts": self.store.value("SELECT uniqExact(episode_id) FROM transitions WHERE kind = 'firing'"),
             "latency_samples": len(ledger.latencies_ms),
             "p50_ms": _rounded(percentile(ledger.latencies_ms, 0.5)),

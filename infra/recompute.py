@@ -6,6 +6,7 @@ change of the registry or of a definition. `audit` writes nothing and names ever
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -83,13 +84,14 @@ def compute(
 
 
 def _played(flow: Flow, site: Site, events: Iterable[Accepted], now: int, generation: int) -> Rows:
-    """What a flow writes that saw these events, in order of arrival, and nothing else."""
+    """What a flow writes that saw these events, in order of arrival and record by record, and nothing else."""
     built, out = flow.build(site, None, {}, Context(generation=generation, horizon=_ENDLESS)), Output({}, [])
     at = 0
-    for a in events:
-        at = max(at, a.arrival // 1000)
+    for _, together in groupby(events, key=lambda a: (a.from_.partition, a.from_.position)):
+        of_record = list(together)
+        at = max(at, of_record[0].arrival // 1000)
         _fire(built, at)
-        built.take(Moment(at, at * 1000, a.from_, Output({}, []), [a]))
+        built.take(Moment(at, at * 1000, of_record[0].from_, Output({}, []), of_record))
     _fire(built, now)
     built.flush(now, True, out)
     return whole_rows(out.rows)
@@ -268,16 +270,27 @@ def audit_days(
 ) -> list[Difference]:
     """Every figure of the civil days `first` to `last` that differs from what the observations give.
 
-    Completeness is not compared: it is time, not knowledge.
+    Completeness is not compared: it is time, not knowledge. Nor are rows that still follow from the time (`Flow.settles_s`):
+    the lane's clock is ahead of the last record that it has stored.
     """
     now = store_now(store, site.id, partitions)
     computed = compute(store, registry, site, first, now, generation, last)
     low, high = day_bounds(site.zone, first)[0], day_bounds(site.zone, last)[1]
     out: list[Difference] = []
+    settled = {
+        t.name: now - flow.settles_s for flow in discovered().values() if flow.settles_s for t in flow.tables if t.revised
+    }
     for table in checked():
         rows = within(table, computed.get(table, []), low, high)
-        out += _compare(table, _stored(store, table, site.id, low, high), rows)
+        found = _compare(table, _stored(store, table, site.id, low, high), rows)
+        out += [d for d in found if table not in settled or _ends(d) <= settled[table]]
     return out
+
+
+def _ends(d: Difference) -> int:
+    row = d.stored if d.stored is not None else d.computed
+    assert row is not None, "a difference has a row on one side at least"
+    return int(row["end"])
 
 
 def _stored(store: Store, table: str, site: str, low: int, high: int) -> list[dict[str, Any]]:

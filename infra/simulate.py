@@ -22,7 +22,7 @@ from connectors.mqtt import Address
 from connectors.mqtt_publish import MqttPublisher
 from infra.latency import Latency
 from infra.roles import health
-from operators.simulator import Chain, Sent, Stream, Window, chain
+from operators.simulator import Chain, Level, Sent, StayTold, Stream, Window, chain
 
 CHUNK = 2000
 """Records of one append to the log."""
@@ -53,11 +53,14 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Ledger(msgspec.Struct):
-    """What was sent: messages by expected outcome, the counting windows, and the latencies seen in milliseconds."""
+    """What was sent: messages by expected outcome, the counting windows, people in zones, stays, and the latencies seen in
+    milliseconds."""
 
     messages: dict[str, int] = {}
     history: int = 0
     windows: list[Window] = []
+    levels: list[Level] = []
+    stays: list[StayTold] = []
     latencies_ms: list[float] = []
 
     def take(self, sent: Iterable[Sent]) -> None:
@@ -65,6 +68,8 @@ class Ledger(msgspec.Struct):
         for message in sent:
             counts[message.expect] += 1
             self.windows += message.windows
+            self.levels += message.levels
+            self.stays += message.stays
         self.messages = dict(counts)
 
     @property

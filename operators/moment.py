@@ -91,7 +91,8 @@ class Flow(msgspec.Struct, frozen=True):
     store from saved state (None: fresh); `upstream` holds the flows named in `after`. `wants_changes`: it reads
     `Moment.changes`, which is left out when nobody asks for it. `sections`: its revised tables follow from the observations of
     these sections alone, so repair, rebuild and audit play them to a fresh one (without `upstream`, with an endless horizon).
-    `around_s`: so long before and after a day lies what its figures follow from, too.
+    `around_s`: so long before and after a day lies what its figures follow from, too. `settles_s`: so long after its end a row
+    may still follow from the time that has passed, and not from observations alone (a visit is over when its track is silent).
     """
 
     name: str
@@ -102,6 +103,7 @@ class Flow(msgspec.Struct, frozen=True):
     wants_changes: bool = False
     sections: tuple[str, ...] = ()
     around_s: int = 0
+    settles_s: int = 0
 
 
 __all__ = ["FOREVER", "Context", "Flow", "Moment", "Output", "PlainFlow", "Rows", "SiteFlow"]

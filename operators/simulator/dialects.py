@@ -9,13 +9,24 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 import orjson
 
 from operators.simulator.sensing import Sensor, Tally
+from operators.simulator.told import Level
+
+
+class StaySaid(NamedTuple):
+    """One finished stay as the device says it: epoch seconds, zone, a track number that is used again."""
+
+    start: int
+    end: int
+    zone: int
+    track: int
+    child: bool
 
 
 class Message(msgspec.Struct, gc=False):
@@ -23,6 +34,7 @@ class Message(msgspec.Struct, gc=False):
 
     `now`, `was`: per line the sums of this window (or trigger) and the running totals. `zone`: IANA zone of the store.
     `running_s`: seconds since boot. `present`, `peak`: people in view now and at most. `count`: frame counter (LoRaWAN).
+    Of a device that watches zones: `people` present now, `dwell` average and longest in ms, by zone; `stays` that ended now.
     """
 
     sensor: Sensor
@@ -36,6 +48,21 @@ class Message(msgspec.Struct, gc=False):
     count: int = 0
     present: int = 0
     peak: int = 0
+    people: dict[int, int] = {}
+    dwell: dict[int, tuple[int, int]] = {}
+    stays: tuple[StaySaid, ...] = ()
+
+
+def levels_of(m: Message) -> tuple[Level, ...]:
+    """What a periodic message says of people present, by zone."""
+    if m.start is None or m.sensor.dialect in ("vs121p", "lora13x"):
+        return ()
+    people = m.people if m.sensor.floor is not None else {_VIEW[m.sensor.dialect]: m.present}
+    return tuple(Level(m.sensor.entry.id, zone, m.start, m.end, present) for zone, present in people.items())
+
+
+_VIEW = {"vs125": 1, "vs13x": 1, "lora121": 0}
+"""Zone in which a device at a door counts who is in its view."""
 
 
 def payload(message: Message) -> bytes:
@@ -140,12 +167,16 @@ def _iso(m: Message) -> dict[str, Any]:
     saving, offset = local.dst() or timedelta(), local.utcoffset() or timedelta()
 
     def text(epoch: int) -> str:
-        moment = datetime.fromtimestamp(epoch, timezone(offset)).isoformat()
-        return moment.replace("+00:00", "-00:00")  # the devices write UTC this way
+        return _iso_text(epoch, offset)
 
     stamps: dict[str, Any] = {"dst_status": bool(saving), "enable_dst": bool(saving)}
     stamps |= {"time": text(m.end)} if m.start is None else {"start_time": text(m.start), "end_time": text(m.end)}
     return stamps | {"time_zone": f"{_offset_text(offset - saving)} {local.tzname()}"}
+
+
+def _iso_text(epoch: int, offset: timedelta) -> str:
+    moment = datetime.fromtimestamp(epoch, timezone(offset)).isoformat()
+    return moment.replace("+00:00", "-00:00")  # the devices write UTC this way
 
 
 def _item(m: Message, line: int, numbers: dict[str, Any]) -> dict[str, Any]:
@@ -174,6 +205,8 @@ def _flat(sensor: Sensor, sums: Tally, suffix: str = "") -> dict[str, Any]:
 
 
 def _json(m: Message) -> bytes:
+    if m.sensor.floor is not None:
+        return _floor_json(m)
     nested = m.sensor.dialect == "vs125"
     shape = _nested if nested else _flat
     said: dict[str, Any] = {"device_info": _info(m)}
@@ -185,10 +218,47 @@ def _json(m: Message) -> bytes:
         said["line_periodic_data"] = [_item(m, n, shape(m.sensor, m.now[n])) for n in lines]
         said["line_total_data"] = [_item(m, n, shape(m.sensor, m.was[n], "_counted")) for n in lines]
         count = {"total": {"current_total": m.present}} if nested else {"current_total": m.present}
-        region = {"region": 1, "region_name": "Region1", "region_uuid": _uuid(m.sensor.serial, 101)}
-        said["region_data"] = {"region_count_data": [count | region]}
+        said["region_data"] = {"region_count_data": [count | _region(m, 1)]}
     said["time_info"] = _iso(m)
     return orjson.dumps(said)
+
+
+def _region(m: Message, zone: int) -> dict[str, Any]:
+    entry = m.sensor.entry
+    name = entry.zones[zone].name if zone in entry.zones else f"Region{zone}"
+    return {"region": zone, "region_name": name[:32], "region_uuid": _uuid(m.sensor.serial, 100 + zone)}
+
+
+def _floor_json(m: Message) -> bytes:
+    """Regions only: people present and dwell of a window, or the stays that just ended."""
+    said: dict[str, Any] = {"device_info": _info(m)}
+    if m.start is None:
+        said["region_trigger_data"] = {"dwell_time_data": [_stay(m, stay) for stay in m.stays]}
+    else:
+        nested = m.sensor.dialect == "vs125"
+        counts = [
+            ({"total": {"current_total": people}} if nested else {"current_total": people}) | _region(m, zone)
+            for zone, people in m.people.items()
+        ]
+        dwell = [
+            {"avg_dwell_time": average, "max_dwell_time": longest} | _region(m, zone)
+            for zone, (average, longest) in sorted(m.dwell.items())
+        ]
+        said["region_data"] = {"region_count_data": counts} | ({"dwell_time_data": dwell} if dwell else {})
+    said["time_info"] = _iso(m)
+    return orjson.dumps(said)
+
+
+def _stay(m: Message, stay: StaySaid) -> dict[str, Any]:
+    offset = datetime.fromtimestamp(m.end, ZoneInfo(m.zone)).utcoffset() or timedelta()
+    start, end = (_iso_text(at, offset) for at in (stay.start, stay.end))
+    told = {
+        "people_id": stay.track,
+        "duration": 1000 * (stay.end - stay.start),
+        "dwell_start_time": start,
+        "dwell_end_time": end,
+    }
+    return told | _region(m, stay.zone) | {"children": stay.child, "staff": False}
 
 
 # --- LoRaWAN: channel, type, value; little-endian ---

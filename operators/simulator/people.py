@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from math import exp
 from random import Random
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -68,6 +68,15 @@ class Crossing(msgspec.Struct, gc=False):
     leads: bool = False
 
 
+class Party(NamedTuple):
+    """Visitors who come and go together. `children`: for each of them whether it is a child."""
+
+    at: float
+    leave: float
+    children: list[bool]
+    crossings: list[Crossing]
+
+
 def rate_shape(hour: float, weekend: bool) -> float:
     """Relative arrival rate at an hour of the civil day."""
     humps = _HUMPS["weekend" if weekend else "week"]
@@ -85,13 +94,14 @@ def day_factor(seed: int, shop: Shop, day: date) -> float:
 
 def crossings(seed: int, shop: Shop, day: date) -> list[Crossing]:
     """All crossings that follow from one civil day's opening times, in order of time."""
-    made = [c for party in _parties(seed, shop, day) for c in party]
+    made = [c for party in parties(seed, shop, day) for c in party.crossings]
     made += _staff(seed, shop, day)
     made.sort(key=lambda c: (c.at, c.spot, c.way))
     return made
 
 
-def _parties(seed: int, shop: Shop, day: date) -> Iterator[list[Crossing]]:
+def parties(seed: int, shop: Shop, day: date) -> Iterator[Party]:
+    """The visitors that follow from one civil day's opening times, in the order in which they come."""
     rng = Random(f"{seed}:{shop.site.id}:{day}:visitors")
     outer, inner = _by_kind(shop)
     for opened, closed in opening(shop.site, day):
@@ -135,7 +145,7 @@ def _arrivals(rng: Random, shop: Shop, factor: float, day: date, opened: int, cl
             moment += rng.expovariate(expected / width)
 
 
-def _party(rng: Random, shop: Shop, outer: list[int], inner: list[int], at: float, closed: int) -> list[Crossing]:
+def _party(rng: Random, shop: Shop, outer: list[int], inner: list[int], at: float, closed: int) -> Party:
     size = rng.choices((1, 2, 3, 4), (70, 19, 7, 4))[0]
     children = [size > 1 and i > 0 and rng.random() < 0.45 for i in range(size)]
     stay = 25 + rng.random() * 40 if rng.random() < 0.06 else 60 * min(150.0, shop.stay_min * rng.lognormvariate(0, 0.65))
@@ -150,11 +160,12 @@ def _party(rng: Random, shop: Shop, outer: list[int], inner: list[int], at: floa
         if leave - at > 240 and rng.random() < shop.spots[spot].share:
             inside = at + (leave - at) * (0.15 + 0.3 * rng.random())
             legs += [(inside, spot, 1), (inside + (leave - inside) * (0.2 + 0.6 * rng.random()), spot, -1)]
-    return [
+    made = [
         Crossing(moment + i * (0.5 + rng.random()), spot, way, child, False, size > 1 and i == 0)
         for moment, spot, way in legs
         for i, child in enumerate(children)
     ]
+    return Party(at, leave, children, made)
 
 
 def _leave(rng: Random, shop: Shop, at: float, leave: float) -> float:

@@ -1,17 +1,19 @@
 """The chain: which stores, doors and sensors there are, the registry that describes them, and the truth about people."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from operators.calendar import WEEKDAYS, civil_day, day_bounds, is_open, utc_offset
+from operators.simulator.floor import Area, Dwell, Floor, dwells
 from operators.simulator.people import Crossing, Shop, Spot, crossings
-from operators.simulator.registry_text import site_toml
+from operators.simulator.registry_text import floor_plan, site_toml
 from operators.simulator.sensing import Dialect, Eye, Sensor
-from operators.simulator.stream import Faults, Sent, Stream, drain
-from schemas.sites import Device, Line, Role, Site
+from operators.simulator.stream import Stream, drain
+from operators.simulator.told import Faults, Sent
+from schemas.sites import Device, Line, Role, Site, Zone
 
 CITIES = (
     ("berlin", "Berlin Mitte", "Europe/Berlin", "DE"),
@@ -47,6 +49,16 @@ class _Wall(NamedTuple):
     full: bool = False
 
 
+class _Ceiling(NamedTuple):
+    """A sensor of a store's plan that watches zones."""
+
+    model: str
+    dialect: Dialect
+    name: str
+    floor: Floor
+    singles: bool = False
+
+
 class _Plan(NamedTuple):
     """A kind of store. `limit`: operational capacity as a share of the daily visitors."""
 
@@ -56,7 +68,24 @@ class _Plan(NamedTuple):
     limit: float
     spots: tuple[Spot, ...]
     walls: tuple[_Wall, ...]
+    ceilings: tuple[_Ceiling, ...] = ()
 
+
+def _area(number: int, name: str, role: Role, share: float = 0, stay_s: float = 60, capacity: int | None = None) -> Area:
+    shape = name.lower().replace(" ", "-")
+    return Area(Zone(number, name, role, capacity, shape=shape), share, stay_s)
+
+
+_SALES_FLOOR = Floor(
+    (
+        _area(1, "New arrivals", "department", 0.55, 50, 12),
+        _area(2, "Home", "department", 0.4, 110, 15),
+        _area(3, "Checkout", "checkout", capacity=6),
+        _area(4, "Tills", "service"),
+    ),
+    tills=2,
+)
+_CHECKOUT = Floor((_area(1, "Checkout", "checkout", capacity=4), _area(2, "Counter", "service")), 0.6, 1, 40)
 
 PLANS = (
     _Plan(
@@ -68,6 +97,7 @@ PLANS = (
             _Wall("VS135", "lora13x", "Car park", ((2, "entrance", 0.04, 0.04),), 600, delay_s=4),
             _Wall("VS121-P", "vs121p", "Upper floor", ((3, "inner", 0.03, 0.03),), delay_s=2.5),
         ),
+        (_Ceiling("VS125", "vs125", "Sales floor", _SALES_FLOOR, singles=True),),
     ),
     _Plan(
         900, 11, 5, 0.065,
@@ -76,6 +106,7 @@ PLANS = (
             _Wall("VS135", "vs13x", "Street door", ((0, "entrance", 0.02, 0.05), (2, "inner", 0.03, 0.03)), delay_s=2),
             _Wall("VS121", "lora121", "Back door", ((1, "entrance", 0.05, 0.04),), 600, reversed=True, delay_s=5),
         ),
+        (_Ceiling("VS133-P", "vs13x", "Checkout", _CHECKOUT),),
     ),
     _Plan(
         700, 13, 4, 0.11,
@@ -113,6 +144,10 @@ class Chain:
         self.faults = faults or Faults()
         self.past = past or Faults(missed=0.003, doubled=0.005, late=0.005, disorder=0.05, garbage_s=6 * 3600)
         self.crossings: Callable[[str, date], list[Crossing]] = lru_cache(maxsize=64)(self._crossings)
+        self.dwells: Callable[[str, Floor, date], list[Dwell]] = lru_cache(maxsize=16)(self._dwells)
+
+    def _dwells(self, site: str, floor: Floor, day: date) -> list[Dwell]:
+        return dwells(self.seed, self.shops[site], floor, day)
 
     def _crossings(self, site: str, day: date) -> list[Crossing]:
         return crossings(self.seed, self.shops[site], day)
@@ -147,8 +182,9 @@ class Chain:
         return [shop.site for shop in self.shops.values()]
 
     def registry_toml(self) -> dict[str, str]:
-        """The site registry: file name -> TOML text, one file per store."""
-        return {f"{site.id}.toml": site_toml(site) for site in self.sites}
+        """The site registry: file name -> text, a TOML file per store and the floor plans (SVG) that they name."""
+        texts = {f"{site.id}.toml": site_toml(site) for site in self.sites}
+        return texts | {site.plan: floor_plan(site) for site in self.sites if site.plan}
 
     def people(self, site: str, start: int, end: int) -> tuple[int, int]:
         """People who really went in and out of a store by its outer doors in [start, end)."""
@@ -185,6 +221,7 @@ def chain(
         plan = PLANS[number % len(PLANS)]
         shop = _shop(number, city, plan, seed, live)
         hung = tuple(_sensor(shop.site.id, i, wall, live) for i, wall in enumerate(plan.walls))
+        hung += tuple(_overhead(shop.site.id, len(hung) + i, ceiling) for i, ceiling in enumerate(plan.ceilings))
         site = _with_devices(shop.site, hung)
         shops.append(Shop(site, shop.daily, shop.spots, shop.stay_min, shop.staff, shop.unusual))
         sensors[site.id] = hung
@@ -220,20 +257,21 @@ def _shop(number: int, city: tuple[str, str, str, str], plan: _Plan, seed: int, 
     return Shop(site, plan.daily, plan.spots, plan.stay_min, plan.staff, unusual)
 
 
-def _serial(site: str, number: int, wall: _Wall) -> str:
+def _serial(site: str, number: int, dialect: Dialect) -> str:
     tail = blake2b(f"{site}/{number}".encode(), digest_size=8).hexdigest()
-    if wall.dialect.startswith("lora"):
+    if dialect.startswith("lora"):
         return f"24e124{tail[:10]}"
-    if wall.dialect == "vs121p":
+    if dialect == "vs121p":
         return f"36{int(tail, 16) % 10**10:010d}"
     return f"6{tail[:15]}".upper()
 
 
 def _sensor(site: str, number: int, wall: _Wall, live: int) -> Sensor:
-    serial = _serial(site, number, wall)
+    serial = _serial(site, number, wall.dialect)
     lines = {i + 1: Line(i + 1, f"{wall.name} {i + 1}" if i else wall.name, role) for i, (_, role, *_) in enumerate(wall.lines)}
+    view = {1: Zone(1, f"{wall.name}: in view")} if wall.dialect in ("vs125", "vs13x") else {}
     entry = Device(
-        serial.lower(), wall.name, wall.model, lines, interval_s=wall.interval_s, swap=wall.reversed,
+        serial.lower(), wall.name, wall.model, lines, view, wall.interval_s, swap=wall.reversed,
         counting="trigger" if wall.counting == "trigger" else "window",
     )  # fmt: skip
     eyes = tuple(Eye(i + 1, spot, miss_in, miss_out) for i, (spot, _, miss_in, miss_out) in enumerate(wall.lines))
@@ -243,8 +281,16 @@ def _sensor(site: str, number: int, wall: _Wall, live: int) -> Sensor:
     )  # fmt: skip
 
 
-def _with_devices(site: Site, hung: Iterable[Sensor]) -> Site:
+def _overhead(site: str, number: int, ceiling: _Ceiling) -> Sensor:
+    serial = _serial(site, number, ceiling.dialect)
+    zones = {area.zone.number: area.zone for area in ceiling.floor.areas}
+    entry = Device(serial.lower(), ceiling.name, ceiling.model, zones=zones)
+    return Sensor(entry, serial, ceiling.dialect, (), floor=ceiling.floor, singles=ceiling.singles)
+
+
+def _with_devices(site: Site, hung: Sequence[Sensor]) -> Site:
     return Site(
         site.id, site.name, site.zone, site.country, site.capacity_operational, site.capacity_legal, site.reset_minute,
         site.hours, site.exceptions, {s.entry.id: s.entry for s in hung},
+        plan=f"{site.id}.svg" if any(s.floor for s in hung) else "",
     )  # fmt: skip

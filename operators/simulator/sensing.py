@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from operators.simulator.floor import Floor
 from operators.simulator.people import Crossing
 from schemas.sites import Device
 
@@ -40,6 +41,7 @@ class Sensor(msgspec.Struct, frozen=True):
     "in" for those who leave (the registry swaps it back). `delay_s`: usual time from the end of a window to its arrival.
     `phase_s`: windows begin that much after the round clock time ("From Now On"). `dead_from`: epoch of its last word.
     `angles`: pitch and roll in degrees, told every ten minutes; None: it does not tell.
+    `floor`: the zones that it watches instead of lines; `singles`: it tells single stays, else their average and longest.
     """
 
     entry: Device
@@ -54,6 +56,8 @@ class Sensor(msgspec.Struct, frozen=True):
     demography: bool = False
     angles: tuple[float, float] | None = None
     troubles: tuple[Trouble, ...] = ()
+    floor: Floor | None = None
+    singles: bool = False
 
     def trouble(self, at: float, *kinds: str) -> Trouble | None:
         """What is wrong of these kinds at a moment."""

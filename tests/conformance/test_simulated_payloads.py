@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from operators.simulator import Sent, Window, chain
-from schemas.events import LineCount
+from operators.simulator import Level, Sent, StayTold, Window, chain
+from schemas.events import LineCount, Stay, ZoneCount
 from schemas.sensors import decode
 from schemas.sites import Device
 
@@ -32,6 +32,23 @@ def windows(message: Sent, entry: Device) -> list[Window]:
     return found
 
 
+def zones(message: Sent, entry: Device) -> tuple[list[Level], list[StayTold]]:
+    """People present where they were counted, and single stays."""
+    (report,) = decode(message.payload)
+    levels, stays = [], []
+    for e in report.events:
+        if type(e) is ZoneCount and e.present is not None:
+            end = e.end if e.end is not None else report.time
+            assert end is not None
+            levels.append(
+                Level(report.device, e.zone, e.start if e.start is not None else end - entry.interval_s, end, e.present)
+            )
+        elif type(e) is Stay:
+            assert e.start is not None and e.end is not None and e.dwell_s == e.end - e.start
+            stays.append(StayTold(report.device, e.zone, e.start, e.end))
+    return levels, stays
+
+
 @pytest.mark.parametrize("name", MOMENTS)
 def test_decoders_read_exactly_the_ledger(name: str) -> None:
     live = int(MOMENTS[name].timestamp())
@@ -41,8 +58,9 @@ def test_decoders_read_exactly_the_ledger(name: str) -> None:
     for message in made.messages(live + 1200):
         if message.expect == "stored":
             assert windows(message, entries[message.device]) == list(message.windows), message
+            assert zones(message, entries[message.device]) == (list(message.levels), list(message.stays)), message
             kinds.add(entries[message.device].model)
-    assert kinds == {"VS121-P", "VS121", "VS125", "VS133", "VS135"}
+    assert kinds == {"VS121-P", "VS121", "VS125", "VS133", "VS133-P", "VS135"}
 
 
 def test_foreign_messages_are_refused_with_a_reason() -> None:

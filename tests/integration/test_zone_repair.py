@@ -10,6 +10,7 @@ from operators.ingest import Arrival
 from operators.moment import Context, Output
 from schemas.events import Event, LineCount, QueueLength, Report, Stay, ZoneCount
 from schemas.forms import whole_rows
+from schemas.rows import Progress
 from schemas.sites import Device, Registry, Site
 from tests.support.seed_zones import CAMERA, FLOWS, LINES, ZONES
 
@@ -30,6 +31,31 @@ def minute(number: int, people: int) -> list[Event]:
         Stay(2, end - 90, end, 90.0),
         Stay(3, end - 60, end, 60.0),
     ]
+
+
+def test_visits_that_are_over_only_by_the_clock_of_the_lane_are_no_differences_until_they_must_be(store: Store) -> None:
+    flows = ("traffic", "paths")
+    chain, out = Chain(SITE, ordered(flows), None, Context()), Output({}, [])
+    stays: list[Event] = [Stay(zone, T + 60 * zone, T + 60 * zone + 50, 50.0, track=7) for zone in (1, 2, 3)]
+    report = Report(CAMERA, "made_up", "a", T + 300, stays)
+    chain.handle([Arrival(0, 0, (T + 300) * 1000, report)], ENTRY, b"", 0, 0, out)
+    chain.advance(T + 3000, out)  # nothing more came, but the lane's clock went on
+    chain.flush(True, out)
+    write(store, whole_rows(out.rows))
+    registry = Registry({SITE.id: SITE})
+
+    def wrong(now: int) -> set[str]:
+        store.insert(Progress, [("raw", 0, now, now * 1000)])
+        return {d.table for d in audit_days(store, registry, SITE, DAY, DAY, 0, None) if d.table.startswith("path")}
+
+    (row,) = store.query("SELECT sum(visits) AS n FROM path_visits")
+    assert row["n"] == 1, "the lane has written the visit"
+    assert wrong(T + 300) == set()
+    assert wrong(T + 40 * 3600) == set()
+    store.command(
+        "INSERT INTO path_visits_revisions SELECT * REPLACE (visits + 1 AS visits, revision + 1 AS revision) FROM path_visits"
+    )
+    assert wrong(T + 40 * 3600 + 1) == {"path_visits"}
 
 
 def test_late_reports_of_zones_and_queues_are_repaired_and_audited(store: Store) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from connectors.log import RAW, NewRecord, open_log
 from infra.balance import Store as Reader
-from infra.balance import line_differences, site_differences
+from infra.balance import line_differences, site_differences, zone_differences
 from infra.migrate import migrate
 from infra.settings import Settings
 from infra.simulate import record
@@ -82,17 +82,17 @@ def _first_is_stored(sent: Iterable[Sent]) -> Iterator[Sent]:
     """Of the copies of a message the first to arrive says something new, the others are duplicates."""
     first: dict[tuple[str, bytes], Sent] = {}
     ordered = sorted(sent, key=lambda s: (s.at, s.device))
-    windows = {(s.device, s.payload): s.windows for s in ordered if s.expect == "stored"}
+    meant = {(s.device, s.payload): s for s in ordered if s.expect == "stored"}
     for s in ordered:
         said = (s.device, s.payload)
-        if not s.device or said not in windows:
+        if not s.device or said not in meant:
             if s.device == "" or s.expect == "quarantined":
                 yield s
         elif said in first:
-            yield s._replace(expect="duplicate", windows=())
+            yield s._replace(expect="duplicate", windows=(), levels=(), stays=())
         else:
             first[said] = s
-            yield s._replace(expect="stored", windows=windows[said])
+            yield s._replace(expect="stored", windows=meant[said].windows, levels=meant[said].levels, stays=meant[said].stays)
 
 
 class System:
@@ -147,7 +147,9 @@ class System:
         """What the ledger and the tables disagree in, by the demo's own comparison."""
         s = self.settings
         reader = Reader(s.store(), s.store_database, s.store_user, writer_password(s))
-        return line_differences(reader, book.windows) + site_differences(reader, book.chain, book.windows)
+        levels, stays = ([x for s in book.sent for x in getattr(s, name)] for name in ("levels", "stays"))
+        found = line_differences(reader, book.windows) + site_differences(reader, book.chain, book.windows)
+        return found + zone_differences(reader, levels, stays)
 
     def close(self) -> None:
         self.store.close()

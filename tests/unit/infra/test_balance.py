@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from infra.balance import Store, line_differences, outcomes, site_differences
+from infra.balance import Store, line_differences, outcomes, site_differences, zone_differences
 from infra.latency import percentile
-from operators.simulator import Window, chain
+from operators.simulator import Level, StayTold, Window, chain
 
 
 class Table(Store):
@@ -67,6 +67,30 @@ def test_only_entrance_lines_count_for_a_store() -> None:
     assert entrances < len(windows)
     assert site_differences(Table({"site_buckets": [[site.id, entrances, 0]]}), made, windows) == []
     assert len(site_differences(Table({"site_buckets": []}), made, windows)) == 3
+
+
+# zone 3 of device d over the hour from 3600: 2 people for 60 s, nobody for 60 s; two stays end there, of 30 and 50 s
+LEVELS = [Level("d", 3, 3600, 3660, 2), Level("d", 3, 3660, 3720, 0)]
+STAYS = [StayTold("d", 3, 3590, 3620), StayTold("d", 3, 3610, 3660)]
+
+
+def zones_differing(minutes: list[list[Any]], stays: int = 2) -> list[str]:
+    table = Table({"zone_minutes": minutes, "zone_buckets": [["d", 3, stays]]})
+    return zone_differences(table, LEVELS, STAYS)
+
+
+def test_zones_that_hold_what_was_sent_differ_nowhere() -> None:
+    assert zones_differing([["d", 3, 3600, 120.0, 120, 2, 80.0]]) == []
+
+
+def test_a_stay_or_a_person_too_few_in_a_zone_is_found() -> None:
+    assert len(zones_differing([["d", 3, 3600, 120.0, 120, 1, 30.0]])) == 1
+    assert len(zones_differing([["d", 3, 3600, 60.0, 120, 2, 80.0]])) == 1
+    assert len(zones_differing([["d", 3, 3600, 120.0, 120, 2, 80.0]], stays=1)) == 3
+
+
+def test_people_in_a_zone_whom_nobody_sent_are_found() -> None:
+    assert len(zones_differing([["d", 3, 3600, 120.0, 120, 2, 80.0], ["d", 4, 3600, 60.0, 60, None, None]])) == 1
 
 
 def test_outcomes_are_read_by_reason() -> None:

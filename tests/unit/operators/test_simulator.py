@@ -6,12 +6,14 @@ import json
 import struct
 import tomllib
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from operators.calendar import is_open
+from operators.floor_plan import clean_plan
 from operators.simulator import Chain, Sent, chain
+from operators.simulator.floor import MOST_WALK_S, Floor
 from operators.simulator.stream import Faults
 
 LIVE = 1_772_800_000  # Friday 2026-03-06 12:26:40 UTC
@@ -201,10 +203,56 @@ def test_the_stores_are_awake_but_for_the_last() -> None:
 def test_the_registry_text_is_toml_with_every_device() -> None:
     made = chain(4, 1, LIVE)
     texts = made.registry_toml()
-    assert len(texts) == 4
+    assert texts.keys() == {f"{site.id}.toml" for site in made.sites} | {site.plan for site in made.sites if site.plan}
     for site in made.sites:
         parsed = tomllib.loads(texts[f"{site.id}.toml"])
         assert parsed["zone"] == site.zone
+
+
+def test_a_store_with_zones_has_a_plan_in_which_each_of_them_is_drawn() -> None:
+    made = chain(4, 1, LIVE)
+    texts = made.registry_toml()
+    drawn = {site.id: clean_plan(texts[site.plan].encode()).ids for site in made.sites if site.plan}
+    zones = {site.id: {z.shape for d in site.devices.values() for z in d.zones.values() if z.shape} for site in made.sites}
+    assert drawn == {site: shapes for site, shapes in zones.items() if shapes}
+    assert sorted(map(len, drawn.values())) == [2, 4]
+
+
+def _sales_floor(made: Chain) -> tuple[str, Floor]:
+    return next((site, s.floor) for site, sensors in made.sensors.items() for s in sensors if s.floor and s.singles)
+
+
+def test_people_are_served_in_the_order_in_which_they_joined_by_as_many_tills_as_there_are() -> None:
+    made = chain(4, 7, LIVE)
+    site, floor = _sales_floor(made)
+    stays = made.dwells(site, floor, date(2026, 3, 6))
+    waited = {d.person: d for d in stays if d.zone == 3}
+    served = {d.person: d for d in stays if d.zone == 4}
+    assert len(waited) > len(served) > 300, "some give up"
+    assert all(waited[person].end == d.start for person, d in served.items())
+    firsts = [d for person, d in served.items() if person - 1 not in served or served[person - 1].start < d.start - 0.8]
+    begun = [d.start for d in sorted(firsts, key=lambda d: waited[d.person].start)]
+    assert all(later > earlier - MOST_WALK_S for earlier, later in itertools.pairwise(begun)), "but for the steps to the till"
+    edges = sorted([(d.start, 1) for d in firsts] + [(d.end, -1) for d in firsts])
+    assert max(itertools.accumulate(way for _, way in edges)) == floor.tills
+
+
+def test_what_a_sensor_of_zones_says_is_who_was_there() -> None:
+    made = chain(4, 7, LIVE, weeks=1 / 7, faults=CALM, past=CALM)
+    site, floor = _sales_floor(made)
+    sensor = next(s for s in made.sensors[site] if s.singles)
+    days = [date(2026, 3, 4) + timedelta(days=i) for i in range(4)]
+    really = [(d.zone, int(d.start), int(d.end)) for day in days for d in made.dwells(site, floor, day)]
+    told = [m for m in made.messages(LIVE) if m.device == sensor.entry.id]
+    stays = [s for m in told for s in m.stays]
+    assert len(stays) > 500
+    assert {(s.zone, s.start, s.end) for s in stays} <= set(really)
+    ended = [d for d in really if stays[0].end <= d[2] < LIVE - 60 and d[2] > d[1]]
+    assert 0.96 < len(stays) / len(ended) < 1.0
+    last = max((level for m in told for level in m.levels), key=lambda level: level.end).end
+    present = {level.zone: level.present for m in told for level in m.levels if level.end == last}
+    there = Counter(zone for zone, start, end in really if start < last <= end)
+    assert sum(present.values()) == pytest.approx(there.total(), abs=2)
 
 
 def test_twenty_stores_have_names_and_devices_of_their_own() -> None:
