@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check format bench chaos fuzz image-steps clean lock system-tools
+.PHONY: demo test check format bench chaos chaos-full fuzz image-steps clean lock system-tools
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on the PATH; install Python 3.11 or 3.12, or say PYTHON=python3.12"; exit 1; }
@@ -40,6 +40,9 @@ bench: $(VENV)/.ready system-tools
 
 chaos: $(VENV)/.ready system-tools
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+chaos-full: $(VENV)/.ready system-tools
+	@$(BIN)/python -m tests.chaos.full --out docs/faults.md $(ARGS)
 
 fuzz: $(VENV)/.ready
 	@$(BIN)/python -m tests.fuzz $(ARGS)

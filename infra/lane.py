@@ -152,7 +152,8 @@ class LogSource:
         return items
 
     def _at_ends(self) -> bool:
-        return self.ends is not None and all(self.positions[p] >= end for p, end in self.ends.items())
+        """Also when the reader is through: a partition may end in positions without records (emptied, compacted, markers)."""
+        return self.ends is not None and (self.lane.caught_up or all(self.positions[p] >= end for p, end in self.ends.items()))
 
     def _read(self) -> list[Any]:
         assert self.reader is not None

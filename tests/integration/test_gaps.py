@@ -95,3 +95,21 @@ def test_a_gap_stops_the_lane_and_is_stepped_over_only_when_asked_but_a_topic_ma
         assert (code, said.count("\n")) == (1, 1)
         assert "was made anew or cut: partition" in said and "FOOTSTREAM_STORE_DATABASE" in said
         assert shop.rows("observations") == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "kafka"])
+def test_a_run_to_the_end_of_an_emptied_log_ends(
+    kind: str, store_process: StoreProcess, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    start, _ = SIZES["mini"]
+    book = ledger(start, 0.1, 3)
+    url = request.getfixturevalue("kafka").url if kind == "kafka" else ""
+    with system(store_process, tmp_path, book, url) as shop:
+        shop.append(book.records)
+        delete_all(shop)
+        code, said = lane(shop)
+        assert code == 0, said
+        shop.append(book.records)
+        code, said = lane(shop)
+        assert code == 0, said
+        assert shop.store.query("SELECT uniqExact(partition_no, position) AS n FROM observations")[0]["n"] > 0

@@ -1,8 +1,9 @@
-"""A TCP proxy on loopback whose connections a test can cut."""
+"""A TCP proxy on loopback whose connections a test can cut, slow down and stop."""
 
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 
 from tests.support.ports import free_port
@@ -10,11 +11,16 @@ from tests.support.ports import free_port
 
 class Proxy:
     """Forwards to a port of loopback; `cut()` resets all connections, `refuse` closes new ones at once, `deaf` hands requests
-    on and cuts the connection when the answer comes. `tls`: what the near side speaks. `seen`: what came from it."""
+    on and cuts the connection when the answer comes. `tls`: what the near side speaks. `seen`: what came from it.
+
+    `lag_s`: each piece of an answer waits so long. `most`: bytes that go on at once, `rate`: bytes a second in each direction,
+    0 for any. `frozen`: connections stay open and nothing comes through.
+    """
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
         self.port, self._target, self.refuse, self.deaf = free_port(), target, False, False
         self.seen = bytearray()
+        self.lag_s, self.most, self.rate, self.frozen = 0.0, 0, 0, False
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._open: list[socket.socket] = []
@@ -54,11 +60,13 @@ class Proxy:
 
     def _pump(self, source: socket.socket, sink: socket.socket, asking: bool) -> None:
         try:
-            while data := source.recv(65_536):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while data := source.recv(self.most or 65_536):
                 if asking:
                     self.seen += data
                 elif self.deaf:
                     break
+                self._hold(len(data), asking)
                 sink.sendall(data)
         except OSError:
             pass
@@ -67,6 +75,11 @@ class Proxy:
                 with suppress(OSError):  # close alone would wait for the thread that reads from it
                     one.shutdown(socket.SHUT_RDWR)
                 one.close()
+
+    def _hold(self, size: int, asking: bool) -> None:
+        time.sleep((0.0 if asking else self.lag_s) + (size / self.rate if self.rate else 0.0))
+        while self.frozen:
+            time.sleep(0.05)
 
     def cut(self) -> None:
         """Cut every connection now, whatever is on its way."""
