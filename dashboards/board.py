@@ -17,7 +17,8 @@ Unit = Literal["people", "share", "count", "seconds", "time", "text", "score", "
 
 Role = Literal["time", "value", "low", "high", "limit", "compare", "label", "note", "key"]
 """What a column is for. `low` and `high` are the ends of the interval around the value before them, `limit` the site's own
-capacity, `compare` the same figure a week earlier, `note` more words, `key` is carried along but not shown."""
+capacity, `compare` the same figure a week earlier or as it was expected, `note` more words, `key` is carried along but not
+shown."""
 
 Kind = Literal["stores", "stat", "timeseries", "bars", "table", "plan", "sankey", "grid"]
 """stores: one card per row (a table in Grafana); bars: a time series of sums drawn as bars; plan: zones on the floor plan,

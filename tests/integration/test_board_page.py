@@ -104,6 +104,19 @@ def test_a_store_has_its_tiles_charts_and_tables_in_its_own_time(browser: Browse
         expect(page.locator("[data-panel=in] .interval")).to_contain_text("last Sat")
 
 
+def test_forecasts_reach_beyond_now_and_yesterdays_error_is_told(browser: Browser, board: Site) -> None:
+    with page_of(browser, board, f"/#/on/footstream-forecast/{OSLO}") as page:
+        # At 15:42 the hours from 15:00 to 03:00 are told, the coming ones without "ago".
+        rows = page.locator("[data-panel=to-come] tbody tr")
+        expect(rows).to_have_count(13)
+        expect(rows.nth(0)).to_contain_text("ago")
+        expect(rows.nth(1)).not_to_contain_text("ago")
+        expect(page.locator("[data-panel=forecast-yesterday] tbody tr")).to_have_count(2)
+        expect(page.locator("[data-panel=forecast-yesterday] tbody")).to_contain_text("a day before")
+        expect(page.locator("[data-panel=forecast-models] tbody tr")).to_have_count(4)
+        expect(page.locator("[data-panel=expected] canvas")).to_be_visible()
+
+
 def test_hostile_names_stay_text(browser: Browser, board: Site) -> None:
     with page_of(browser, board, "/#/store/london-soho") as page:
         expect(page.locator("[data-panel=lines] tbody")).to_contain_text(HOSTILE)

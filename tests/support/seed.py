@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from operators.calendar import bucket, civil_day, local_start, utc_offset
@@ -17,6 +18,7 @@ from schemas.alerts import episode_id, fingerprint, transition_id
 from schemas.rows import TABLES
 from schemas.tables import GENERATION
 from tests.support.seed_floor import floor
+from tests.support.seed_forecast import forecasts
 from tests.support.seed_zones import zones
 
 DAY = 86400
@@ -99,6 +101,11 @@ def _shape(zone: str, minute: int) -> float:
     return day * (0.25 + 0.75 * math.exp(-(((hour - 15) / 3.2) ** 2)) + 0.12 * math.exp(-(((hour - 12) / 0.8) ** 2)))
 
 
+def _rate(shop: Shop, minute: int) -> float:
+    """People an hour who are usual at a minute."""
+    return shop.per_hour * _shape(shop.zone, minute)
+
+
 def _poisson(rng: random.Random, mean: float) -> int:
     limit, product, count = math.exp(-mean), rng.random(), 0
     while product > limit:
@@ -115,6 +122,7 @@ def seed(now: int = SATURDAY, shops: tuple[Shop, ...] = CHAIN, days: int = 9, nu
         _registry(made, shop)
         _traffic(made, shop, rng, now - days * DAY)
         _anomalies(made, shop, rng)
+        forecasts(made, shop.site, partial(_rate, shop))
     zones(made, shops[0].site, shops[0].zone)
     floor(made, shops[0].site, shops[min(1, len(shops) - 1)].site, shops[0].zone, tuple(d for d, _, _ in shops[0].doors))
     _alerts(made)

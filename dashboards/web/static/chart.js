@@ -4,6 +4,7 @@ import { percent, shown, timeOf } from "./format.js";
 
 const PALETTE = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6"];
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
+const RANGES = { usual: "usual range", expected: `${percent(0.8)} interval` };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // Columns to series: one per value column, or one per label when there is a label column.
@@ -84,9 +85,9 @@ export class Chart {
 
   _scheme() { return matchMedia("(prefers-color-scheme: light)").matches; }
 
-  // The last bar stands to the right of its time.
+  // The last bar stands to the right of its time, and forecasts go beyond the range.
   _range() {
-    const last = this.panel.kind === "bars" ? (this.raw[0].at(-1) || 0) + this.answer.step_s : 0;
+    const last = (this.raw[0].at(-1) || 0) + (this.panel.kind === "bars" ? this.answer.step_s : 0);
     this.plot.setScale("x", { min: this.answer.from, max: Math.max(this.answer.to + 1, last) });
   }
 
@@ -128,7 +129,7 @@ export class Chart {
   }
 
   _now(u) {
-    if (this.answer.to <= this.now || this.now < this.answer.from) return;
+    if (u.scales.x.max <= this.now + 1 || this.now < this.answer.from) return;
     const x = u.valToPos(this.now, "x", true), c = u.ctx;
     c.save();
     c.strokeStyle = css("--muted");
@@ -164,7 +165,7 @@ export class Chart {
       if (s.role === "high") return;
       const high = this.series.findIndex((o) => o.role === "high");
       const words = s.role === "low"
-        ? `${s.unit === "people" && this.panel.id === "usual" ? "usual range" : `${percent(0.9)} interval`} ${shown(value(n), s.unit, this.zone, this.now)}–${shown(high < 0 ? null : value(high), s.unit, this.zone, this.now)}`
+        ? `${RANGES[this.panel.id] || `${percent(0.9)} interval`} ${shown(value(n), s.unit, this.zone, this.now)}–${shown(high < 0 ? null : value(high), s.unit, this.zone, this.now)}`
         : `${s.title} ${shown(value(n), s.unit, this.zone, this.now)}`;
       const swatch = h("i", { class: `swatch ${s.role}${this.panel.kind === "bars" && s.role === "value" ? " bar" : ""}` });
       if (palette && s.role === "value") swatch.style.setProperty("--swatch", `var(${PALETTE[n % PALETTE.length]})`);

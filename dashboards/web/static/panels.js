@@ -102,7 +102,7 @@ class Table {
     const marks = { alarm: "▲ ", warn: "◆ ", off: "○ ", ok: "● " };
     const found = state ? state[2] : levelOf(value, field);
     if (state) words = marks[state[2]] + words;
-    if (field.unit === "time" && value !== null) words += ` · ${`${duration(now - value)} ago`.replaceAll(" ", "\u00a0")}`;
+    if (field.unit === "time" && value !== null && value <= now) words += ` · ${`${duration(now - value)} ago`.replaceAll(" ", "\u00a0")}`;
     const site = (field.name === "store" || field.name === "site") && columns.site ? columns.site[i] : null;
     const content = site ? h("a", { href: `#/store/${encodeURIComponent(site)}` }, words) : words;
     return h(n === 0 ? "th" : "td", { class: `${this._kind(field)}${state ? " stated" : ""}`, "data-level": found === "none" ? null : found, scope: n === 0 ? "row" : null, "data-role": field.role }, content);
