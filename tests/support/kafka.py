@@ -26,7 +26,7 @@ from tests.support.ports import free_port
 
 _HERE = Path(__file__).resolve().parent
 _POM = _HERE / "kafka_pom.xml"
-_JAVA = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+_JAVA = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 _LOGGING = """<Configuration status="OFF">
 <Appenders><Console name="out" target="SYSTEM_OUT"><PatternLayout pattern="%d %p %c %m%n"/></Console></Appenders>
 <Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>
@@ -68,6 +68,7 @@ class KafkaBroker:
         """`properties` have `_` for `.`. Before the first start: `exact` takes those by their own names, `scram` users as
         Kafka's own tool wants them."""
         self.exact: dict[str, str] = {}
+        self.cluster_id, self.heap_mib = _cluster_id(), 512
         self.scram: tuple[str, ...] = ()
         self.port, self.controller = free_port(), free_port()
         self.folder = Path(mkdtemp(prefix="kafka-"))
@@ -89,12 +90,16 @@ class KafkaBroker:
 
     def start(self, seconds: float = 60.0) -> None:
         """Start and wait until it answers; TimeoutError with its log otherwise."""
+        self.launch()
+        self.wait(seconds)
+
+    def launch(self) -> None:
+        """Start and wait for nothing: alone, one of several never answers."""
         config = self.folder / "server.properties"
         if not config.exists():
             self._format(config)
         with (self.folder / "kafka.log").open("ab") as log:
             self.process = subprocess.Popen(self._java("kafka.Kafka", str(config)), stdout=log, stderr=log, cwd=self.folder)
-        self._wait(seconds)
 
     def stop(self, seconds: float = 15.0) -> None:
         """SIGTERM, then SIGKILL."""
@@ -137,12 +142,12 @@ class KafkaBroker:
 
     def _java(self, program: str, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}"
-        return ["java", *_JAVA, logging, "-cp", f"{kafka_jars()}/*", program, *arguments]
+        return ["java", f"-Xmx{self.heap_mib}m", *_JAVA, logging, "-cp", f"{kafka_jars()}/*", program, *arguments]
 
     def _format(self, config: Path) -> None:
         (self.folder / "log4j2.xml").write_text(_LOGGING)
         config.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
-        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "-c", str(config))
+        command = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster_id}", "-c", str(config))
         command += [word for user in self.scram for word in ("--add-scram", user)]
         done = subprocess.run(command, capture_output=True, timeout=60, text=True)
         if done.returncode:
@@ -173,14 +178,15 @@ class KafkaBroker:
             **self.exact,
         }
 
-    def _wait(self, seconds: float) -> None:
+    def wait(self, seconds: float, brokers: int = 1) -> None:
+        """Until it answers and knows of so many brokers."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 100})
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process is not None and self.process.poll() is not None:
                 raise RuntimeError(f"Kafka ended with {self.process.returncode}: {self.log()[-2000:]}")
             try:
-                if admin.list_topics(timeout=0.5).brokers:
+                if len(admin.list_topics(timeout=0.5).brokers) >= brokers:
                     return
             except KafkaException:
                 pass
