@@ -32,6 +32,14 @@ NEEDS = {
         "FOOTSTREAM_LOG_PARTITIONS",
         "FOOTSTREAM_SITES",
     },
+    "http": {
+        "FOOTSTREAM_HTTP",
+        "FOOTSTREAM_API_TOKENS",
+        "FOOTSTREAM_LOG",
+        "FOOTSTREAM_LOG_PARTITIONS",
+        "FOOTSTREAM_SITES",
+    },
+    "camera": {"FOOTSTREAM_CAMERAS", "FOOTSTREAM_LOG", "FOOTSTREAM_LOG_PARTITIONS", "FOOTSTREAM_SITES"},
     "run": {"FOOTSTREAM_LOG", "FOOTSTREAM_LOG_PARTITIONS", "FOOTSTREAM_STORE", "FOOTSTREAM_STORE_PASSWORD", "FOOTSTREAM_SITES"},
     "notify": {"FOOTSTREAM_LOG", "FOOTSTREAM_STORE", "FOOTSTREAM_READER_PASSWORD", "FOOTSTREAM_RECEIVERS"},
     "serve": {
@@ -122,6 +130,8 @@ def test_ports_of_compose_are_those_that_the_roles_listen_on_and_only_mqtt_is_op
     services = compose()["services"]
     serve = services["serve"]
     assert serve["ports"][0].endswith(f":{serve['environment']['FOOTSTREAM_API_PORT']}")
+    posts = services["http"]
+    assert posts["ports"][0].endswith(f":{posts['environment']['FOOTSTREAM_HTTP'].rpartition(':')[2]}")
     for name, service in services.items():
         for port in service.get("ports", []):
             assert name == "mosquitto" or port.startswith("127.0.0.1:"), port
@@ -137,7 +147,7 @@ def test_every_manifest_is_valid_for_kubernetes(version: str) -> None:
 
 
 def test_every_pod_has_settings_that_exist_and_all_that_it_needs_and_no_secret_in_the_open(tmp_path: Path) -> None:
-    assert set(workloads()) == {"bridge", "lane", "notify", "serve", "migrate"}
+    assert set(workloads()) == {"bridge", "http", "camera", "lane", "notify", "serve", "migrate"}
     assert not SECRETS & set(config())
     for pod in workloads().values():
         [container] = pod["containers"]
@@ -160,6 +170,26 @@ def test_every_pod_is_locked_down_probed_and_limited() -> None:
         if name != "migrate":
             assert {"name": "metrics", "containerPort": port} in container["ports"]
             assert container["readinessProbe"]["httpGet"]["path"] == "/health" == container["livenessProbe"]["httpGet"]["path"]
+
+
+def test_each_address_that_a_pod_listens_on_is_a_port_of_it_of_its_service_and_of_a_policy() -> None:
+    policies = {d["metadata"]["name"]: d["spec"].get("ingress", []) for d in documents() if d["kind"] == "NetworkPolicy"}
+    for name, setting in (("http", "FOOTSTREAM_HTTP"), ("serve", "FOOTSTREAM_API_PORT")):
+        [container] = workloads()[name]["containers"]
+        port = int(next(e["value"] for e in container["env"] if e["name"] == setting).rpartition(":")[2])
+        service = next(d for d in documents() if d["kind"] == "Service" and d["metadata"]["name"] == name)
+        assert port in {p["containerPort"] for p in container["ports"]}
+        assert port in {p["port"] for p in service["spec"]["ports"]}
+        assert [rule["ports"] for rule in policies[f"footstream-{name}"]] == [[{"port": port}]]
+
+
+def test_a_file_that_a_pod_is_told_to_read_lies_in_a_folder_that_it_has() -> None:
+    for name, pod in workloads().items():
+        [container] = pod["containers"]
+        mounts = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+        files = [e["value"] for e in container["env"] if str(e.get("value", "")).startswith("/etc/")]
+        assert all(file.rpartition("/")[0] in mounts for file in files), name
+        assert set(mounts.values()) <= {v["name"] for v in pod["volumes"]} | {"data"}
 
 
 def test_lanes_are_as_many_as_pods_and_every_role_has_a_disruption_budget() -> None:
