@@ -1,7 +1,7 @@
 """All stores at a glance: who is full, who is busier than usual, where something is wrong."""
 
 from dashboards.board import Board, Field, Panel
-from dashboards.sql import DEVICES, EPISODES, NOW, OFF, STORE_NAMES, stores_now
+from dashboards.sql import DEVICES, NOW, OFF, STORE_NAMES, open_alerts, stores_now
 
 _CHOSEN = "$__conditionalAll(site IN (${store:singlequote}), $store)"
 _SEVERITY = Field(
@@ -75,8 +75,7 @@ _ALERTS = Panel(
     kind="table",
     sql=f"""SELECT e.site AS site, if(names.site_name = '', e.site, names.site_name) AS store,
     severity, rule, subject, summary, since
-FROM ({EPISODES}) AS e LEFT JOIN {STORE_NAMES} AS names ON names.site = e.site
-WHERE state = 'firing' AND $__conditionalAll(e.site IN (${{store:singlequote}}), $store)
+FROM ({open_alerts(_CHOSEN)}) AS e LEFT JOIN {STORE_NAMES} AS names ON names.site = e.site
 ORDER BY indexOf(['critical', 'warning', 'info'], severity), since DESC LIMIT 100""",
     fields=(
         Field("site", "Store id", "text", "key"),

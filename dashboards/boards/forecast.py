@@ -1,7 +1,7 @@
 """One store's forecasts: what is expected, what came against it, how far off it was yesterday, and which model speaks."""
 
 from dashboards.board import Board, Field, Panel
-from dashboards.sql import LINES, NOW
+from dashboards.sql import NOW, lines
 
 _HERE = "site IN (${store:singlequote})"
 _OFFSET = f"""(SELECT argMax(utc_offset_s, start) FROM site_buckets
@@ -134,7 +134,7 @@ FROM (
     FROM forecast_error AS e WHERE {_HERE} AND at > {NOW} - INTERVAL 8 DAY AND at <= {NOW}
     GROUP BY section, device, part, ahead, model
 ) AS f
-LEFT JOIN (SELECT device AS of, line, any(line_name) AS line_name FROM ({LINES}) GROUP BY of, line) AS l
+LEFT JOIN (SELECT device AS of, line, any(line_name) AS line_name FROM ({lines(_HERE)}) GROUP BY of, line) AS l
     ON l.of = f.device AND l.line = f.part
 ORDER BY section = 'line', device, part, ahead, speaks DESC, error LIMIT 100""",
     fields=(

@@ -1,15 +1,18 @@
 """One store's floor now: how full, how busy against last week, which door, what is wrong."""
 
 from dashboards.board import Board, Field, Panel
-from dashboards.sql import DEVICES, EPISODES, LINES, NOW, OFF, stores_now, today
+from dashboards.sql import AGE, DEVICES, NOW, OFF, lines, open_alerts, present, sensors, today
 
 _HERE = "site IN (${store:singlequote})"
 _OFFSET = f"""(SELECT argMax(utc_offset_s, start) FROM site_buckets
     WHERE step = '15m' AND {_HERE} AND start > {NOW} - INTERVAL 26 HOUR AND start <= {NOW})"""
 
 
-def _tile(id: str, title: str, description: str, columns: str, fields: tuple[Field, ...], width: int) -> Panel:
-    sql = f"SELECT {columns} FROM ({stores_now(_HERE)})"
+_TODAY = today("site", "site_minutes", "site_buckets", _HERE)
+
+
+def _tile(id: str, title: str, description: str, sql: str, fields: tuple[Field, ...], width: int) -> Panel:
+    """A figure of the row of a store (`stores_now`), without what it does not need of it."""
     return Panel(id, title, description, "stat", sql, fields, width, 4, live=True)
 
 
@@ -18,7 +21,9 @@ _TILES = (
         "present",
         "How full is the store?",
         "People present at the end of the newest minute, drift-corrected, with the 90 % interval and the store's capacity.",
-        "estimate, low, high, capacity, share",
+        f"""SELECT o.estimate AS estimate, o.low AS low, o.high AS high,
+    coalesce(o.limit_then, s.capacity_operational, s.capacity_legal) AS capacity, o.estimate / nullIf(capacity, 0) AS share
+FROM ({present(_HERE)}) AS o LEFT JOIN sites AS s ON s.site = o.site""",
         (
             Field("estimate", "People present", "people"),
             Field("low", "At least (90 %)", "people", "low"),
@@ -33,7 +38,7 @@ _TILES = (
         "How many came in today?",
         "People in through the entrances since midnight of the store; the same weekday last week up to this "
         "time; share that was measured.",
-        "in_today, in_before, share_today",
+        f"SELECT in_today, in_before, share_today FROM ({_TODAY})",
         (
             Field("in_today", "In today", "people"),
             Field("in_before", "Last week by now", "people", "compare"),
@@ -45,7 +50,7 @@ _TILES = (
         "out",
         "How many went out today?",
         "People out through the entrances since midnight of the store; the same weekday last week up to this time.",
-        "out_today, out_before",
+        f"SELECT out_today, out_before FROM ({_TODAY})",
         (Field("out_today", "Out today", "people"), Field("out_before", "Last week by now", "people", "compare")),
         5,
     ),
@@ -53,7 +58,8 @@ _TILES = (
         "wrong",
         "Is anything wrong?",
         "Open alerts, sensors that are off out of all sensors of the store, and the age of the newest message.",
-        "coalesce(alerts, 0) AS alerts, sensors_off, sensors, age_s",
+        f"""SELECT (SELECT count() FROM ({open_alerts(_HERE)})) AS alerts, sensors_off, sensors, {AGE} AS age_s
+FROM ({sensors(_HERE)})""",
         (
             Field("alerts", "Open alerts", "count", alarm=1),
             Field("sensors_off", "Sensors off", "count", "note", warn=1),
@@ -110,7 +116,7 @@ _DOORS = Panel(
     "share that was measured.",
     kind="table",
     sql=f"""SELECT line_name, device_name, role, in_today, in_before, out_today, out_before, share_today
-FROM ({LINES}) AS l
+FROM ({lines(_HERE)}) AS l
 LEFT JOIN ({today("device, line", "line_minutes", "line_buckets", _HERE)}) AS t ON t.device = l.device AND t.line = l.line
 WHERE l.site IN (${{store:singlequote}})
 ORDER BY role != 'entrance', device_name, l.line LIMIT 100""",
@@ -134,8 +140,8 @@ _ALERTS = Panel(
     title="Which alerts are open?",
     description="Episodes of this store that are firing, the worst and the newest first.",
     kind="table",
-    sql=f"""SELECT severity, subject, summary, since FROM ({EPISODES})
-WHERE state = 'firing' AND {_HERE} ORDER BY indexOf(['critical', 'warning', 'info'], severity), since DESC LIMIT 50""",
+    sql=f"""SELECT severity, subject, summary, since FROM ({open_alerts(_HERE)})
+ORDER BY indexOf(['critical', 'warning', 'info'], severity), since DESC LIMIT 50""",
     fields=(
         Field(
             "severity",

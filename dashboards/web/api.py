@@ -14,7 +14,8 @@ from pydantic import BaseModel, Field
 
 from dashboards.board import Board, boards
 from dashboards.macros import as_parameters
-from dashboards.sql import DEVICES, EPISODES, LINES, OFF
+from dashboards.sql import DEVICES, EPISODES, OFF, open_alerts
+from dashboards.sql import lines as all_lines
 from dashboards.web.auth import Guard
 from dashboards.web.figures import DAY, MOST_ROWS, PROGRESS_SQL, QUALITY_SQL, SERIES, Series, moment, series_model, served
 from dashboards.web.live import Hub
@@ -195,7 +196,7 @@ def _lists(routes: APIRouter, api: Api, reader: Any) -> None:
 
     @routes.get("/lines", tags=["lists"], summary="Every line, with its role")
     def lines(store: Only = None, token: Token = reader) -> Response:
-        return json_response({"lines": run(f"SELECT * FROM ({LINES}) ORDER BY site, device, line", token, store)})
+        return json_response({"lines": run(f"SELECT * FROM ({all_lines()}) ORDER BY site, device, line", token, store)})
 
     @routes.get("/devices", tags=["lists"], summary="Every sensor, and whether it is off")
     def devices(store: Only = None, token: Token = reader) -> Response:
@@ -205,8 +206,8 @@ def _lists(routes: APIRouter, api: Api, reader: Any) -> None:
 
     @routes.get("/alerts", tags=["lists"], summary="Alert episodes of the last 90 days, newest first")
     def alerts(store: Only = None, open: bool = True, token: Token = reader) -> Response:
-        chosen = "WHERE state = 'firing'" if open else ""
-        return json_response({"alerts": run(f"SELECT * FROM ({EPISODES}) {chosen} ORDER BY since DESC", token, store)})
+        episodes = open_alerts() if open else EPISODES
+        return json_response({"alerts": run(f"SELECT * FROM ({episodes}) ORDER BY since DESC", token, store)})
 
     @routes.get("/quality", tags=["lists"], summary="What became of the messages that arrived in a range")
     def quality(start: From = None, end: To = None, token: Token = reader) -> Response:

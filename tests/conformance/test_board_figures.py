@@ -115,3 +115,18 @@ def test_last_weeks_bars_stand_at_todays_wall_clock(chain: Seed, chain_store: Bo
         at = int(row["time"].astimezone(UTC).timestamp())
         assert row["before"] == before[at - 7 * 86400]
         assert row["count"] == before[at]
+
+
+def test_rows_that_are_stored_twice_count_once(board_engine: BoardEngine) -> None:
+    made = seed(shops=CHAIN, days=2)
+    store = BoardStore(board_engine, made)
+    asked = {"footstream-pipeline": ("outcomes", "rate"), "footstream-chain": ("alerts", "stores")}
+
+    def answers() -> list[Any]:
+        return [panel_rows(store, b, p, made.now, None, made.now - 7200) for b, panels in asked.items() for p in panels]
+
+    before = answers()
+    for table in ("observations", "duplicates", "quarantine", "transitions"):
+        store.insert(table, made.rows[table])
+    assert answers() == before
+    assert all(before)

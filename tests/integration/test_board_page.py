@@ -134,7 +134,8 @@ def test_a_new_row_appears_without_a_reload_and_a_new_alert_is_announced(
         small_store.insert("occupancy", [tuple({**newest, "estimate": 7.0, "revision": newest["revision"] + 1}.values())])
         expect(people).to_have_text("7", timeout=3000)
         alert = chain.dicts("transitions")[0]
-        small_store.insert("transitions", [tuple({**alert, "transition_id": "t", "episode_id": "e"}.values())])
+        other = {**alert, "transition_id": "t", "episode_id": "e", "subject": "side door"}
+        small_store.insert("transitions", [tuple(other.values())])
         expect(page.locator("#announce")).to_have_text("Oslo Karl Johan: 2 open alerts", timeout=3000)
 
 
