@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from dashboards.board import boards
-from dashboards.grafana import FOLDER, FOLDER_UID, PLUGIN, UID, dashboard
+from dashboards.grafana import FOLDER, FOLDER_UID, PLUGIN, UID, dashboards
 
 
 class ApplyError(Exception):
@@ -102,8 +101,8 @@ def _found(what: str, call: Callable[[], Any]) -> Any | None:
 def apply(api: Any, store: Connection) -> list[str]:
     """Bring Grafana to the declared state; what was written, one line each. Raises ApplyError."""
     written = [*_folder(api), *_datasource(api, store)]
-    for board in boards().values():
-        written += _dashboard(api, dashboard(board))
+    for wanted in dashboards():
+        written += _dashboard(api, wanted)
     return written
 
 

@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common
 from grafana_foundation_sdk.models import dashboard as models
 
+from dashboards import health
 from dashboards.board import STORE_VARIABLE, Board, Field, Panel, boards
 
 PLUGIN = "grafana-clickhouse-datasource"
@@ -251,6 +252,11 @@ def dashboard(board: Board) -> dict[str, Any]:
     return found
 
 
+def dashboards() -> list[dict[str, Any]]:
+    """Every board of Grafana: those over the store, and the one over the metrics of the roles."""
+    return [*map(dashboard, boards().values()), health.dashboard()]
+
+
 DATASOURCE = """# Data source of the Footstream boards. CH_HOST, CH_PORT, CH_USER and CH_PASSWORD
 # come from Grafana's environment.
 apiVersion: 1
@@ -297,7 +303,7 @@ providers:
 def rendered() -> dict[str, str]:
     """Every file of the provisioning tree: path below the output folder -> content. The same on every run."""
     files = {"provisioning/datasources/footstream.yaml": DATASOURCE, "provisioning/dashboards/footstream.yaml": PROVIDER}
-    for board in boards().values():
-        text = json.dumps(dashboard(board), indent=2, ensure_ascii=False, sort_keys=True)
-        files[f"provisioning/footstream-boards/{board.uid}.json"] = text + "\n"
+    for made in dashboards():
+        text = json.dumps(made, indent=2, ensure_ascii=False, sort_keys=True)
+        files[f"provisioning/footstream-boards/{made['uid']}.json"] = text + "\n"
     return files

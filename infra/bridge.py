@@ -16,15 +16,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 
 from connectors.log import RAW, LogError, LogFull, NewRecord, RecordRefused, Writer
 from connectors.mqtt import Message, Subscriber, Subscription
+from infra.bridge_metrics import Oldest, Stats, metrics
 from infra.say import say as spoken
 from operators.images import LARGEST, strip
 from schemas.events import Plain
@@ -96,35 +96,6 @@ class ArrivalClock:
         return self._last
 
 
-@dataclass
-class Stats:
-    """What the bridge has done since its start; each number is a metric `footstream_bridge_<name>`."""
-
-    received: int = 0
-    logged: int = 0
-    images: int = 0
-    oversize: int = 0
-    retained: int = 0
-    unrouted: int = 0
-    poison: int = 0
-    elsewhere: int = 0
-    refused: int = 0
-    retries: int = 0
-
-    MEANING = {  # noqa: RUF012  # a plain class attribute, no field
-        "received": "messages taken from the broker",
-        "logged": "messages that the log has",
-        "images": "images removed from payloads",
-        "oversize": "payloads above the largest size, of which only head and hash are kept",
-        "retained": "messages that the broker sent as retained",
-        "unrouted": "messages whose device could not be read",
-        "poison": "messages that broke the bridge, of which only the hash is kept",
-        "elsewhere": "messages of topics that another slice takes",
-        "refused": "messages that the log can never take",
-        "retries": "messages handed to the log again",
-    }
-
-
 class _Inbox:
     """What was received and not yet appended, in lists with their arrival. Bounded by the bytes that are not in the log yet."""
 
@@ -185,7 +156,7 @@ class Bridge:
         tell: Callable[[str], None] = say,
         which: Slice = Slice(),  # noqa: B008  # a constant
     ) -> None:
-        self.stats, self.slice = Stats(), which
+        self.stats, self.slice, self._oldest = Stats(), which, Oldest()
         self._topic: Callable[[bytes], _Topic] = lru_cache(TOPICS)(partial(_topic, which))
         self._open_writer, self._registry, self._tell = open_writer, registry, tell
         self._clock = clock or ArrivalClock()
@@ -221,8 +192,10 @@ class Bridge:
     # -- network thread
 
     def _received(self, messages: list[Message]) -> None:
-        if not self._stop.is_set() and self._inbox.put(messages, self._clock()):
+        arrival_ms = self._clock()
+        if not self._stop.is_set() and self._inbox.put(messages, arrival_ms):
             self.stats.received += len(messages)
+            self._oldest.received(self.stats, arrival_ms)
 
     # -- main thread
 
@@ -358,12 +331,6 @@ class Bridge:
 
     # -- looking at it
 
-    @property
-    def waiting(self) -> int:
-        """Messages received and not yet in the log."""
-        done = self.stats.logged + self.stats.refused + self.stats.elsewhere
-        return max(0, self.stats.received - done)
-
     def health(self) -> dict[str, Any]:
         """What the bridge says of itself at `/health`."""
         return {
@@ -375,20 +342,13 @@ class Bridge:
             "log": self._troubled or "ok",
             "received": self.stats.received,
             "logged": self.stats.logged,
-            "waiting": self.waiting,
+            "waiting": self.stats.waiting,
         }
 
     def collect(self) -> Iterable[Metric]:
         """The metrics, for a prometheus registry."""
-        for name, meaning in Stats.MEANING.items():
-            yield CounterMetricFamily(f"footstream_bridge_{name}", meaning, value=getattr(self.stats, name))
-        reconnects = max(0, self.subscriber.connections - 1)
-        yield CounterMetricFamily("footstream_bridge_reconnects", "connections after the first one", value=reconnects)
-        yield GaugeMetricFamily("footstream_bridge_queue_depth", "messages received and not yet in the log", value=self.waiting)
-        yield GaugeMetricFamily("footstream_bridge_queue_bytes", "their size, about", value=self._inbox.held)
-        yield GaugeMetricFamily(
-            "footstream_bridge_connected", "1 while the broker is connected", value=self.subscriber.connected
-        )
+        subscriber = self.subscriber
+        yield from metrics(self.stats, self._oldest, self._inbox.held, subscriber.connected, subscriber.connections)
 
 
 def end_process_on_thread_failure() -> None:

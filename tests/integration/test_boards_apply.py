@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboards.board import boards
+from dashboards.grafana import dashboards
 from tests.support.grafana import TOKEN, FakeGrafana, environment, fake_grafana
 
 
@@ -34,11 +34,11 @@ def test_the_first_run_makes_everything_and_the_second_writes_nothing(grafana: t
     url, state = grafana
     first = apply(url, FOOTSTREAM_READER_PASSWORD="one")
     assert (first.returncode, first.stderr) == (0, "")
-    assert state.boards.keys() == boards().keys()
+    assert state.boards.keys() == {board["uid"] for board in dashboards()}
     assert state.folders.keys() == {"footstream"}
     assert state.secrets == {"footstream-clickhouse": {"password": "one"}}
     made = list(state.writes)
-    assert len(made) == 2 + len(boards())
+    assert len(made) == 2 + len(dashboards())
     second = apply(url, FOOTSTREAM_READER_PASSWORD="one")
     assert (second.returncode, second.stdout.strip()) == (0, "nothing to do")
     assert state.writes == made

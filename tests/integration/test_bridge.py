@@ -269,9 +269,9 @@ def test_a_full_log_stops_the_taking_is_said_once_and_goes_on_when_there_is_room
     room.full.set()
     publish(mosquitto.port, [("a", _report(n)) for n in range(100, 1000)])
     assert room.refused.wait(20)
-    wait_until(lambda: bridge.health()["ok"] is False and bridge.waiting >= 50, 20, lambda: str(bridge.health()))
+    wait_until(lambda: bridge.health()["ok"] is False and bridge.stats.waiting >= 50, 20, lambda: str(bridge.health()))
     # This mosquitto oversteps Receive Maximum while acknowledgements are on their way (51 to 99 for 50 were seen).
-    assert bridge.stats.logged == 100 and bridge.waiting < 200, "the broker holds the rest"
+    assert bridge.stats.logged == 100 and bridge.stats.waiting < 200, "the broker holds the rest"
     room.full.clear()
     wait_until(lambda: bridge.stats.logged == 1000 and bridge.health()["ok"] is True, 20, lambda: str(bridge.health()))
     bridge.stop()

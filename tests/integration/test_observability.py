@@ -18,6 +18,7 @@ import pytest
 import yaml
 from paho.mqtt.enums import CallbackAPIVersion
 
+from dashboards import health
 from schemas.sensors.vs13x import SAMPLES
 from tests.support.bridge import wait_until
 from tests.support.deployment import ROLES, Deployment
@@ -110,6 +111,18 @@ def test_every_metric_of_a_rule_is_exported_with_the_labels_that_the_rule_uses(r
         "instance"
     }:
         assert any(f'{label}="' in text for text in texts.values()), label
+
+
+def test_every_metric_of_the_board_of_the_roles_is_exported_with_the_labels_of_its_legends(running: Deployment) -> None:
+    texts = {role: running.metrics(role) for role in ROLES}
+    kinds = {m: kind for role in ROLES for m, kind in exported(running, role).items()}
+    known = {f"{m}_{part}" for m, kind in kinds.items() if kind == "histogram" for part in ("bucket", "sum", "count")}
+    known |= kinds.keys() | {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+    for legend, asked in ((name, text) for panel in health.PANELS for name, text in panel.asked.items()):
+        used = set(_names(promql_parser.parse(asked.replace("$__rate_interval", "5m"))))
+        assert used and used <= known, (legend, used - known)
+        for label in set(re.findall(r"{{(\w+)}}", legend)) - {"instance"}:
+            assert any(f'{label}="' in text for text in texts.values()), label
 
 
 def rules() -> list[dict[str, str]]:

@@ -7,7 +7,8 @@ import pytest
 
 from connectors.log import NewRecord
 from connectors.mqtt import Address, Message, Subscription
-from infra.bridge import ITEM_BYTES, ArrivalClock, Bridge, Slice, Stats, _Inbox, device_of, say, size_of
+from infra.bridge import ITEM_BYTES, ArrivalClock, Bridge, Slice, _Inbox, device_of, say, size_of
+from infra.bridge_metrics import Oldest, Stats
 from operators.images import LARGEST
 from schemas.sites import Device, Registry, Site
 
@@ -104,6 +105,20 @@ def test_every_number_has_a_meaning_and_is_a_metric() -> None:
     assert set(Stats.MEANING) == set(Stats.__dataclass_fields__)
     names = {metric.name for metric in bridge.collect()}
     assert {"footstream_bridge_received", "footstream_bridge_queue_depth", "footstream_bridge_reconnects"} <= names
+
+
+def test_the_oldest_message_is_the_first_of_those_that_the_log_has_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.bridge_metrics.time.time", lambda: 100.0)
+    oldest, stats = Oldest(), Stats()
+    assert oldest.seconds(stats) == 0
+    for second, count in ((40, 3), (60, 2), (90, 1)):
+        stats.received += count
+        oldest.received(stats, second * 1000)
+    ages = []
+    for _ in range(7):
+        ages.append(oldest.seconds(stats))
+        stats.logged += 1
+    assert ages == [60, 60, 60, 40, 40, 10, 0]
 
 
 def test_empty_messages_fill_the_inbox_too_and_only_what_the_log_has_makes_room() -> None:
