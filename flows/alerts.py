@@ -18,7 +18,9 @@ from operators.memory import DeviceMemory
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.occupancy import Estimate
 from operators.past import Past
+from operators.traffic import Change
 from schemas.alerts import Rule, Sample, Transition
+from schemas.events import Plain
 from schemas.rows import Transitions
 from schemas.sites import Site
 
@@ -103,6 +105,22 @@ class AlertsFlow:
             self._capacity(CAPACITY_LEGAL, self.site.capacity_legal, present.over_legal, LEGAL_RAISE_AT, present, at, m)
         for seen in cast(Sequence[Seen], m.notes.get("queues", ())):
             self._queue(seen, m)
+
+    def in_runs(self) -> bool:
+        """While all sensors are known and heard, a plain report only moves the time at which its sensor is looked at; but where
+        there is a capacity, the estimate is looked at after each."""
+        capacity = self.site.capacity_operational or self.site.capacity_legal
+        return capacity is None and not self.silent and len(self.checks) >= len(self.site.devices)
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        checks, devices = self.checks, self.site.devices
+        for plain in reports:
+            entry = devices.get(plain.device)
+            if entry is not None:
+                pace = max(entry.interval_s, plain.end - plain.start if plain.lines else 0)
+                heard_until = plain.arrival // 1000 + SILENT_PERIODS * pace
+                if heard_until > checks.get(plain.device, 0):
+                    checks[plain.device] = heard_until
 
     def _queue(self, seen: Seen, m: Moment) -> None:
         """A queue is too long from its limit on, and short again below four fifths of it."""

@@ -4,7 +4,7 @@ A quarter is scored when it closes and learnt when it leaves the horizon, with w
 record and never rewritten. A quarter that the sensors covered badly is neither scored nor learnt as a count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
@@ -17,7 +17,9 @@ from operators.models import WEEK, Model, Point, restore, slot_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.past import Past
 from operators.sums import MEASURED
+from operators.traffic import Change
 from schemas.alerts import Sample
+from schemas.events import Plain
 from schemas.rows import Anomalies
 from schemas.sites import Site
 
@@ -57,6 +59,13 @@ class AnomalyFlow:
     def take(self, m: Moment) -> None:
         if self.next_score == FOREVER and m.accepted:
             self.next_score = m.now - m.now % QUARTER
+
+    def in_runs(self) -> bool:
+        """The first report says when to score."""
+        return self.next_score != FOREVER
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        """Quarters are read from the traffic when they are over."""
 
     def due(self) -> int:
         score = self.next_score + QUARTER + self.traffic.close_after

@@ -71,7 +71,7 @@ class DetectionsFlow:
             )
             m.out.rows.setdefault("detections", []).append(row)
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         """Plain reports hold counts only."""
 
     def due(self) -> int:

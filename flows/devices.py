@@ -5,7 +5,7 @@ A device that is silent has a row for each hour all the same, with what it misse
 counts as missed here. Restarts of an hour are not known again where the lane's state was lost.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,8 @@ from operators.device_health import HealthKeeper, HealthState, missed
 from operators.ingest import horizon_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.spread import MINUTE
-from operators.traffic import GRACE_S
+from operators.traffic import GRACE_S, Change
+from schemas.events import Plain
 from schemas.rows_floor import DeviceHours
 from schemas.sites import Site
 from schemas.tables import GENERATION
@@ -41,6 +42,15 @@ class DevicesFlow:
     def take(self, m: Moment) -> None:
         if m.arrival is not None:
             self.keeper.take(m.arrival, m.accepted, m.now)
+
+    def in_runs(self) -> bool:
+        """The first report begins the first hour."""
+        return self.saved.health.next_hour != FOREVER
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        for plain in reports:
+            now = max(now, plain.arrival // 1000)
+            self.keeper.take_plain(plain, now)
 
     def advance(self, m: Moment) -> None:
         if m.now >= self.due():

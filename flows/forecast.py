@@ -80,7 +80,7 @@ class ForecastFlow:
     def take(self, m: Moment) -> None:
         """Only time counts."""
 
-    def take_plains(self, reports: object, changes: list[Change] | None) -> None:
+    def take_plains(self, reports: object, changes: list[Change] | None, now: int) -> None:
         """Only time counts."""
 
     # -- when ----------------------------------------------------------------------------------------------------------------

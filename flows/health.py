@@ -51,13 +51,17 @@ class HealthFlow:
 
     # -- reports -----------------------------------------------------------------------------------------------------------
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         for plain in reports:
             told = self.health.sensor(plain.device)
             told.report(plain.start, plain.end, plain.counts)
             told.clock = ""
-        if self.saved.next == FOREVER:
-            self._begin(reports[0].arrival // 1000)
+        if self.saved.next == FOREVER:  # one report, for it was not in a run
+            self._begin(now)
+
+    def in_runs(self) -> bool:
+        """The first report says when to judge."""
+        return self.saved.next != FOREVER
 
     def take(self, m: Moment) -> None:
         if not m.accepted:

@@ -5,7 +5,7 @@ mixed. To compare days divide by `open_s`, or by the people in `site_buckets` of
 ask for a repair of their day.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,8 @@ from operators.ingest import horizon_of
 from operators.journeys import MOST_STAY_S
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.place_names import place_name, zone_place
-from operators.traffic import GRACE_S
+from operators.traffic import GRACE_S, Change
+from schemas.events import Plain
 from schemas.rows_floor import HeatCells, HeatZones
 from schemas.sites import Site
 from schemas.tables import GENERATION
@@ -43,6 +44,9 @@ class HeatFlow:
     def take(self, m: Moment) -> None:
         for a in m.accepted:
             self.keeper.take(a, m.now, m.repairs)
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        """Crossings of lines say nothing of heat."""
 
     def advance(self, m: Moment) -> None:
         """Nothing is timed here."""

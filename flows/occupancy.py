@@ -4,7 +4,7 @@ The day runs from reset to reset. Factors are learnt at the reset and frozen for
 horizon, what is later is the repair's. Every correction writes the minutes from its own on again, with a higher revision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from operators.occupancy import Estimate, OccupancyConfig, OccupancyState
 from operators.past import Past
 from operators.spread import MINUTE
 from operators.traffic import GRACE_S, Change
+from schemas.events import Plain
 from schemas.rows import DoorFactors, Occupancy
 from schemas.sites import Site
 from schemas.tables import GENERATION
@@ -148,15 +149,25 @@ class OccupancyFlow:
             return
         if not self.days:
             self.begin(reset_before(self.site, m.now), Factors())
-        running = self.days[-1]
-        for change in m.changes:
-            for day in reversed(self.days):
-                if change.minute >= day.reset:
-                    if day is running or change.minute + MINUTE + self.horizon > m.now:
-                        day.take(change)
-                    break
+        self._count(m.changes, m.now)
         if any(not a.late for a in m.accepted):
             m.notes["occupancy"] = self.now_present()
+
+    def in_runs(self) -> bool:
+        """Where there is a capacity, somebody looks at the estimate after each report."""
+        return bool(self.days) and self.site.capacity_operational is None and self.site.capacity_legal is None
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        self._count(changes or (), now)  # plain reports are in time at theirs, so they were at the one before
+
+    def _count(self, changes: Iterable[Change], now: int) -> None:
+        running = self.days[-1]
+        for change in changes:
+            for day in reversed(self.days):
+                if change.minute >= day.reset:
+                    if day is running or change.minute + MINUTE + self.horizon > now:
+                        day.take(change)
+                    break
 
     def now_present(self) -> Estimate | None:
         """The estimate at the newest minute of the running day."""

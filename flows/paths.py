@@ -5,7 +5,7 @@ Estimates from line and zone counts alone, a model with the bounds that the coun
 are made once an hour has left the horizon. A visit is counted when it is over. Later data ask for a repair of their day.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -34,7 +34,8 @@ from operators.journeys import (
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.paths import ENTRY, chain, order_of, outlook, transitions
 from operators.place_names import checkouts, place_name, zone_place
-from schemas.events import DwellSummary, Stay, ZoneCount
+from operators.traffic import Change
+from schemas.events import DwellSummary, Plain, Stay, ZoneCount
 from schemas.rows_floor import PathEstimates, PathFlows, PathOutlook, PathPlaces, PathVisits
 from schemas.sites import Site
 from schemas.tables import GENERATION
@@ -76,6 +77,13 @@ class PathsFlow:
                 self._zone(a, m.now)
         if self.saved.next_hour == FOREVER and m.accepted and self.traffic is not None:
             self.saved.next_hour = bucket(self.site.zone, m.now - self.horizon, "1h")[0]
+
+    def in_runs(self) -> bool:
+        """The first report says which hour is estimated first."""
+        return self.saved.next_hour != FOREVER or self.traffic is None
+
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        """Crossings of lines are read from the traffic when an hour is over."""
 
     def _zone(self, a: Accepted, now: int) -> None:
         """What says how many came to a zone and left it: stays, or people present over a window and average dwell."""

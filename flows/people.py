@@ -51,7 +51,7 @@ class PeopleFlow:
         self.horizon = context.horizon if context.horizon is not None else horizon_of(site)
         self.saved = msgspec.msgpack.decode(state, type=_Saved) if state else _Saved(SCHEMA)
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         """Plain reports tell no classes, but that we were there."""
         self.saved.since = self.saved.since or reports[0].arrival // 1000
 

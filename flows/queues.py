@@ -60,7 +60,7 @@ class QueuesFlow:
         self.queues = Queues(site, context.horizon, self.saved.queues, context.generation)
         self.rollup = self.queues.rollup
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         if self.queues.counted:
             for plain in reports:
                 if plain.device in self.queues.counted:

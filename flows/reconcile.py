@@ -36,7 +36,7 @@ class ReconcileFlow:
         self.saved = msgspec.msgpack.decode(state, type=_Saved) if state else _Saved(SCHEMA)
         self.close_after = max([60, *(d.interval_s for d in site.devices.values())]) + GRACE_S
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         known = self.saved.lines
         for plain in reports if known else ():
             lines = known.get(plain.device)

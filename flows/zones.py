@@ -34,7 +34,7 @@ class ZonesFlow:
         self.zones = Zones(site, context.horizon, saved, context.generation)
         self.rollup = self.zones.rollup
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
         """Plain reports say nothing of zones."""
 
     def take(self, m: Moment) -> None:

@@ -43,9 +43,10 @@ class Chain:
         self.others = [f for name, f in built.items() if name != "ingest"]
         self.closes: list[Callable[[], int]] = [f.closes_at for f in built.values() if hasattr(f, "closes_at")]
         # Not `isinstance`: asking a protocol walks all its members, and a lane builds a chain for every store.
-        self.ways = [(f, cast(PlainFlow, f).take_plains if hasattr(f, "take_plains") else None) for f in self.others]
-        self.plain_ways = [way for _, way in self.ways if way is not None]
+        self.plain_ways = [cast(PlainFlow, f).take_plains for f in self.others if hasattr(f, "take_plains")]
         self.together = len(self.plain_ways) == len(self.others)
+        self.ways = [(f, getattr(f, "take_plains", None), getattr(f, "in_runs", None)) for f in self.others]
+        self.asked: list[Callable[[], bool]] = [f.in_runs for f in self.others if hasattr(f, "in_runs")]
         self.wants_changes = any(f.wants_changes for f in flows)
         self.due = self._due()
         self.changed = False
@@ -93,15 +94,20 @@ class Chain:
         return at
 
     def _take_plains(self, work: Sequence[object], at: int, durable: int, out: Output) -> int:
-        end = len(work) if self.together else at + 1
-        to, now = self.ingest.accept_plains(work, at, end, self.now, self.due, durable, out.rows)
+        runs = self.together and all(ask() for ask in self.asked)
+        before, end = self.now, len(work) if runs else at + 1
+        to, now = self.ingest.accept_plains(work, at, end, before, self.due, durable, out.rows)
         if to > at:
             self.now, self.changed = now, True
             taken = cast(Sequence[Plain], work[at:to])
-            if not self.together:
+            if runs:
+                changes: list[Change] | None = [] if self.wants_changes else None
+                for take in self.plain_ways:
+                    take(taken, changes, before)
+                if self.asked:  # a sensor that was heard is looked at later
+                    self.due = self._due()
+            else:
                 self._take_at_length(taken[0], out)
-            for take in self.plain_ways if self.together else ():
-                take(taken, None)
         return to
 
     def _timer_before(self, next_: object, out: Output) -> bool:
@@ -130,11 +136,11 @@ class Chain:
         ]
         changes: list[Change] | None = [] if self.wants_changes else None
         m = Moment(self.now, max(arrival, self.now * 1000), a, out, accepted, changes, set(), {})
-        for flow, way in self.ways:
-            if way is None:
+        for flow, way, ask in self.ways:
+            if way is None or (ask is not None and not ask()):
                 flow.take(m)
             else:
-                way([plain], changes)
+                way([plain], changes, self.now)
         self.due = self._due()
 
     def advance(self, now: int, out: Output) -> None:

@@ -10,7 +10,7 @@ from operators.cells import Key, Pending
 from operators.ingest import Accepted, Arrival
 from operators.moment import FOREVER
 from operators.spread import MINUTE
-from schemas.events import DeviceStatus, Report, Stay
+from schemas.events import DeviceStatus, Plain, Stay
 from schemas.sites import Device, Site
 
 REMEMBERED_S = 7 * 86_400
@@ -87,22 +87,53 @@ class HealthKeeper:
         if report.time is not None:
             skews = [*health.skew, accepted[0].skew_s]
             health.skew = [min(skews), max(skews)]
-        self._runs(report, known, health)
+        if not report.retransmission:
+            self._ran(report.running_time, report.time or 0, known, health)
         for a in accepted:
             if type(a.event) is DeviceStatus:
                 _status(health, a.event.fields)
             elif a.end > a.start and type(a.event) is not Stay:
                 self._cover(a, now)
 
+    def take_plain(self, plain: Plain, now: int) -> None:
+        """The same for a plain report that is new as a whole and in time."""
+        zone, device, arrival = self.site.zone, plain.device, plain.arrival
+        start, _ = bucket(zone, now, "1h")
+        known = self.state.devices.get(device)
+        if known is None:
+            known = self.state.devices[device] = Running(now, now)
+        known.last, known.firmware = now, plain.firmware or known.firmware
+        health = self._health(start, device)
+        health.last_seen, health.known = max(health.last_seen or 0, arrival), max(health.known, arrival)
+        health.firmware = known.firmware
+        if not plain.lines:
+            return
+        health.messages += 1
+        health.n += 1
+        skew = arrival // 1000 - plain.end
+        health.skew = [min(skew, *health.skew), max(skew, *health.skew)] if health.skew else [skew, skew]
+        self._ran(plain.running_time, plain.end, known, health)
+        moment = plain.start
+        while moment < plain.end:
+            began, ended = bucket(zone, moment, "1h")
+            until = min(plain.end, ended)
+            if ended + self.horizon > now:
+                known.first = min(known.first, moment)
+                of = health if began == start else self._health(began, device)
+                first, last = (moment - began) // MINUTE, (until - 1 - began) // MINUTE
+                of.covered = (of.covered or 0) | (1 << last + 1) - (1 << first)
+                of.known = max(of.known, arrival)
+                of.n += len(plain.lines) * (began != start)
+            moment = until
+
     def _health(self, start: int, device: str) -> Health:
         self.state.pending.mark(start, (device,))
         return self.state.held.setdefault(start, {}).setdefault((device,), Health())
 
     @staticmethod
-    def _runs(report: Report, known: Running, health: Health) -> None:
+    def _ran(running: int | None, time: int, known: Running, health: Health) -> None:
         """A running time that began again is a restart, unless the message is an older one."""
-        running, time = report.running_time, report.time or 0
-        if running is None or report.retransmission or time < known.time:
+        if running is None or time < known.time:
             return
         if 0 <= running < known.running:
             health.reboots = (health.reboots or 0) + 1

@@ -69,8 +69,13 @@ class SiteFlow(Protocol):
 class PlainFlow(SiteFlow, Protocol):
     """A flow that is also content with plain reports as they stand, and then needs no `take`. A chain of such flows is fast."""
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
-        """Look at plain reports that are new as a whole, in order and in time. `changes` as in `Moment`."""
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int) -> None:
+        """Look at plain reports that are new as a whole, in order and in time. `changes` as in `Moment`; `now`: store time
+        before the first of them.
+
+        A flow may have `in_runs() -> bool`: whether several may come at once now. Not while one of them may make a timer of the
+        flow earlier, or leave a note for another flow; then they come one by one, through `take`.
+        """
 
 
 class Context(msgspec.Struct, frozen=True):

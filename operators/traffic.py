@@ -118,7 +118,7 @@ class Traffic:
             self._placed[device, line] = found
         return found
 
-    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None) -> None:
+    def take_plains(self, reports: Sequence[Plain], changes: list[Change] | None, now: int = 0) -> None:
         """Count plain reports that are new, in order and in time.
 
         They only wait until somebody wants to see sums: the reports of a device are then counted together, which is many

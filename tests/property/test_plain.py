@@ -67,6 +67,10 @@ def histories(draw: st.DrawFn) -> list[Sent]:
     return sent
 
 
+UNCAPPED = msgspec.structs.replace(SITE, capacity_operational=None)
+"""Where nobody looks at the estimate after each report, all flows take runs."""
+
+
 def play(flows: Sequence[str], history: Sequence[Sent], short: bool) -> tuple[dict[str, list[Any]], list[Any]]:
     """All rows ever written, sorted, and all transitions; the short way or the long one."""
     found, out = ordered(flows), Output({}, [])
@@ -88,6 +92,53 @@ def play(flows: Sequence[str], history: Sequence[Sent], short: bool) -> tuple[di
 @given(history=histories())
 def test_the_short_way_writes_what_the_long_way_writes(flows: list[str], history: list[Sent]) -> None:
     assert play(flows, history, short=True) == play(flows, history, short=False)
+
+
+def play_runs(site: Site, history: Sequence[Sent], most: int) -> tuple[dict[str, list[Any]], list[Any], bytes]:
+    """All rows of all flows, all transitions and the state; at most so many reports handed over at once."""
+    found, out = ordered(["all"]), Output({}, [])
+    chain, at, stamped = Chain(site, found, None, Context()), 0, []
+    for position, (plain, arrival, _) in enumerate(history):
+        stamped.append(
+            msgspec.structs.replace(plain, site=site.id, arrival=arrival, place=place_of(3, position), stamp=position)
+        )
+    while at < len(history):
+        if history[at].before == "flush":
+            chain.flush(at % 2 == 0, out)
+        elif history[at].before == "restart":
+            chain = Chain(site, found, chain.state(), Context())
+        end = next((n for n in range(at + 1, len(history)) if history[n].before), len(history))
+        while at < end:
+            went = chain.handle_plains(stamped[: min(end, at + most)], at, 0, out) if most else at
+            if went == at:
+                chain.handle_plain(stamped[at], 0, out)
+                went = at + 1
+            at = went
+    chain.flush(True, out)
+    rows = {table: sorted(rows, key=repr) for table, rows in whole_rows(out.rows).items() if rows}
+    return rows, out.transitions, chain.state()
+
+
+@pytest.mark.parametrize("site", [SITE, UNCAPPED], ids=["with a capacity", "without"])
+@settings(max_examples=10)
+@given(history=histories())
+def test_runs_of_reports_write_what_one_after_the_other_writes(site: Site, history: list[Sent]) -> None:
+    rows, transitions, _ = play_runs(site, history, 1000)
+    assert (rows, transitions) == play_runs(site, history, 0)[:2]
+
+
+def test_all_flows_take_reports_in_runs_where_nobody_set_a_capacity() -> None:
+    doors = {name: msgspec.structs.replace(_DOOR, id=name) for name in ("e", "f", "g", "h")}
+    site = msgspec.structs.replace(UNCAPPED, devices=doors)
+    chain, out = Chain(site, ordered(["all"]), None, Context()), Output({}, [])
+    work = [
+        Plain(name, "vs13x", str(at), at, at + 60, (1, 2), (3, 0, 0, 1), arrival=1000 * (at + 61), place=at, stamp=n)
+        for n, at in enumerate((NOON, NOON + 60, NOON + 120))
+        for name in doors
+    ]
+    for plain in work[:8]:  # each sensor is known and heard, each flow knows when to begin
+        chain.handle_plain(plain, 0, out)
+    assert chain._take_plains(work, 8, 0, out) == len(work)
 
 
 @given(history=histories())
