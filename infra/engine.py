@@ -22,6 +22,8 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
+from infra.errors import Problem
+
 
 class Source(Protocol):
     """Yields items; `positions` is what a restart goes on from."""
@@ -71,18 +73,26 @@ class Engine:
             self.failed(error)
 
     def run(self) -> None:
-        """Blocks until the end of the source."""
+        """Blocks until the end of the source. Raises Problem when the disk of the recovery store is full."""
         if not any(self.recovery.glob("*.sqlite3")):
             self.recovery.mkdir(parents=True, exist_ok=True)
             init_db_dir(self.recovery, 1)
         gc.collect()
         gc.freeze()
         gc.disable()  # a lane makes millions of tuples a minute and no cycles: those of libraries are looked for apart
-        cli_main(
-            self._flow(),
-            epoch_interval=timedelta(seconds=self.snapshot_s),
-            recovery_config=RecoveryConfig(str(self.recovery)),
-        )
+        try:
+            cli_main(
+                self._flow(),
+                epoch_interval=timedelta(seconds=self.snapshot_s),
+                recovery_config=RecoveryConfig(str(self.recovery)),
+            )
+        except RuntimeError as error:  # the engine's own code panics
+            if DISK_FULL not in str(error):
+                raise
+            raise Problem(
+                f"run: the disk of {self.recovery} is full, the state cannot be kept; make room and start the lane again: it"
+                " goes on from what it kept last, nothing is lost"
+            ) from None
 
     def _flow(self) -> Dataflow:
         flow = Dataflow("lane")
@@ -96,6 +106,8 @@ class Engine:
         return _Logic(self, state)
 
 
+DISK_FULL = "DiskFull"
+"""How the engine's recovery store names it."""
 CYCLES_S = 1.0
 """So often young objects are looked through for cycles: all at once, at a snapshot, they held up the input for 0.2 s."""
 FULL_EVERY = 60

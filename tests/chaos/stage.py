@@ -45,8 +45,8 @@ PROGRAM = ("-m", "infra")
 class Size(NamedTuple):
     """Stores of the chain, hours that they catch up on, seconds at most to wait for anything."""
 
-    stores: int = 20
-    hours: float = 6
+    stores: int = 10
+    hours: float = 4
     patience_s: float = 240
 
 

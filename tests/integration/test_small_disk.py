@@ -1,4 +1,4 @@
-"""The embedded log on a disk that is really full: 20 MiB of memory in a mount namespace of its own."""
+"""The embedded log and the state of a lane on a disk that is really full: 20 MiB of memory in a namespace of its own."""
 
 import subprocess
 import sys
@@ -64,9 +64,49 @@ print("kept", len(taken) - first)
 """
 
 
-def test_a_full_disk_loses_nothing_and_the_log_goes_on_when_retention_or_a_person_made_room(tmp_path: Path) -> None:
+LANE_STATE = """
+from pathlib import Path
+from types import SimpleNamespace
+from infra.engine import Engine
+from infra.errors import Problem
+
+class Log:
+    polls = 0
+    def start(self, resume):
+        with open("/mnt/foreign", "wb", buffering=0) as file:
+            try:
+                while file.write(bytes(65536)) == 65536:
+                    pass
+            except OSError:
+                pass
+    def poll(self):
+        self.polls += 1
+        return [SimpleNamespace(key="slot")] if self.polls < 50 else None
+    def position(self):
+        return "x" * 100_000
+
+class Nothing:
+    def write(self, items): pass
+    def durable(self): pass
+    def handle(self, items): return items
+    def snapshot(self): return "y" * 100_000
+
+def failed(error):
+    raise error
+
+spread = lambda items: [("slot", item) for item in items]
+engine = Engine(Log(), spread, lambda key, saved: Nothing(), Nothing(), Path("/mnt/state"), 1, failed)
+try:
+    engine.run()
+except Problem as problem:
+    print(problem)
+"""
+
+
+def on_small_disk(tmp_path: Path, scenario: str) -> str:
+    """What a script said that has 20 MiB at /mnt."""
     script = tmp_path / "scenario.py"
-    script.write_text(SCENARIO)
+    script.write_text(scenario)
     mounted = 'mount -t tmpfs -o size=20m none /mnt && exec "$@"'
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, "sh", sys.executable, str(script)]
     root = Path(__file__).resolve().parents[2]
@@ -74,4 +114,13 @@ def test_a_full_disk_loses_nothing_and_the_log_goes_on_when_retention_or_a_perso
         command, capture_output=True, text=True, timeout=120, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
     )
     assert done.returncode == 0, f"needs util-linux and user namespaces: {done.stderr}"
-    assert done.stdout.startswith("kept ")
+    return done.stdout
+
+
+def test_a_full_disk_loses_nothing_and_the_log_goes_on_when_retention_or_a_person_made_room(tmp_path: Path) -> None:
+    assert on_small_disk(tmp_path, SCENARIO).startswith("kept ")
+
+
+def test_a_lane_whose_state_finds_no_room_ends_with_one_line_that_says_so(tmp_path: Path) -> None:
+    said = on_small_disk(tmp_path, LANE_STATE)
+    assert said.startswith("run: the disk of /mnt/state is full") and "make room" in said

@@ -168,7 +168,7 @@ def _bad_network(stage: Stage, way: Proxy | None) -> None:
 @fault("F13", "ten times as many messages as usual for 15 s", "stored within 30 s of the end; nothing lost")
 def burst(bench: Bench) -> None:
     usual = 100
-    with bench.stage(Size(58, 6)) as stage:
+    with bench.stage(Size(40, 4)) as stage:
         stage.publish(stage.book.sent[: usual * 10], usual)
         rest = stage.book.sent[usual * 10 :]
         stage.publish(rest[: usual * 150], usual * 10)
