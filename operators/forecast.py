@@ -6,7 +6,7 @@ All arithmetic is on z = sqrt(count + 3/8). What is kept of a series:
 - *Levels*: how far the last hours were from the usual week, five exponential means with memories of one hour to three days.
 - *Regressions* (operators/normal_equations.py) from levels, the same hour one, two and seven days ago, and the faster profile,
   to what came: one for each of six steps (between them coefficients are interpolated), and for the next hour one more for each
-  hour of the day, which also looks at whether today runs like a Sunday. The next hour's forecast is the mean of its two.
+  hour of the day, which also looks at whether today runs like a Sunday and has four fifths of the word.
 - *Intervals*: quantiles of past errors, in units of the usual error at that step and hour of the day, tracked online so that
   each covers its share in the long run whatever the series does.
 
@@ -32,7 +32,8 @@ NAME = "hour-week-regression"
 _NORMAL = (-1.96, -1.2816, -0.6745, 0.6745, 1.2816, 1.96)
 _FADES = (0.0, 0.4, 0.75, 0.93, 0.985)
 """Weight of an hour's past in each level."""
-_LAGS = np.array((24, 48, 168))
+_LAGGED = (24, 48, 168)
+_LAGS = np.array(_LAGGED)
 _KEPT = 192
 """Residuals kept: a week and a day."""
 _BLOCK = 24
@@ -49,7 +50,15 @@ _CLOSED = sqrt(1.375)
 _PARAMS = {"version": 2.0}
 _WIDE, _NARROW = len(_FADES) + len(_LAGS) + 1, 6
 _STEPS = np.array(STEPS)
+_FIRST_WIDE, _FIRST_NARROW = np.zeros((len(STEPS), _WIDE), np.float32), np.zeros((24, _NARROW), np.float32)
+_FIRST_WIDE[:, 2] = 0.9**_STEPS
+_FIRST_NARROW[:, 1], _FIRST_NARROW[:, 5] = 0.9, 0.7
+"""Coefficients to begin with: tomorrow goes on as the last hours went, fading, and a day like a Sunday as one."""
+_FIRST_POINTS = np.tile(np.array(_NORMAL, np.float32) * np.float32(1.25), (len(STEPS), 1))
+_NARROW_SHARE = 0.8
+"""Weight of the regression of the hour of the day in the next hour's forecast."""
 _POINTS = np.array(LEVELS)
+_NOBODY = sqrt(0.375)
 _LAG_KNOWN = _STEPS[:, None] <= _LAGS
 
 
@@ -69,14 +78,10 @@ class HourForecast:
         self._ring = np.zeros((_RING, len(_FADES)), np.float16)
         self._alike = array("d", (0.0, 0.0, 1.0, 0.0, 0.0))
         """Errors as usual and as a Sunday, their scale, the Sunday level's two sums."""
-        first = np.zeros((len(STEPS), _WIDE), np.float32)
-        first[:, 2] = 0.9**_STEPS
-        self._wide = NormalEquations(first, 0.999, 10.0, 0.01)
-        start = np.zeros((24, _NARROW), np.float32)
-        start[:, 1], start[:, 5] = 0.9, 0.7
-        self._narrow = NormalEquations(start, 0.99, 3.0, 0.05)
+        self._wide = NormalEquations(_FIRST_WIDE, 0.999, 10.0, 0.01)
+        self._narrow = NormalEquations(_FIRST_NARROW, 0.99, 3.0, 0.05)
         self._error = np.ones((24, len(STEPS)), np.float16)
-        self._points = np.tile(np.array(_NORMAL, np.float32) * np.float32(1.25), (len(STEPS), 1))
+        self._points = _FIRST_POINTS.copy()
         self._block = np.full((_BLOCK, 3 + _NARROW), np.nan, np.float16)
         """For each hour of the open block: z, base and faster mean as they were, and features of the narrow regression."""
         self._next = [0.0] * _NARROW
@@ -166,7 +171,7 @@ class HourForecast:
         first = int(hours[0]) % 24
         rows = slice(first, first + _BLOCK)
         said = (wide @ self._wide.theta[:, :, None])[:, :, 0]
-        said[0] = 0.5 * (said[0] + (narrow * self._narrow.theta[rows]).sum(1))
+        said[0] += _NARROW_SHARE * ((narrow * self._narrow.theta[rows]).sum(1) - said[0])
         said = np.where(taught, _held(said, base), 0.0)
         self._measure(rows, (z - base - said).T, known & (np.maximum(base, z) >= _CLOSED))
         if taught.any():
@@ -189,7 +194,8 @@ class HourForecast:
         below = (error / usual)[:, :, None] < self._points
         self._points += _TRACK * ((_POINTS - below) * counts[:, None, None]).sum(0)
         self._points.sort(axis=1)
-        usual += (0.04 * counts)[:, None] * (np.minimum(np.abs(error), 4.0 * usual) - usual)
+        rate = max(0.04, 1.0 / (2.0 + max(0.0, self._seen - WEEK_HOURS) / 24.0))
+        usual += (rate * counts)[:, None] * (np.minimum(np.abs(error), 4.0 * usual) - usual)
         np.maximum(usual, np.float32(0.05), out=usual)
 
     # -- what is known of an hour ------------------------------------------------------------------------------------------
@@ -228,7 +234,13 @@ class HourForecast:
         """Bands for hours after the last one taken in, 1 to FARTHEST. Changes nothing. Empty before any count."""
         if self._at < 0 or not self._seen:
             return []
-        return [self._band(step) for step in steps if 1 <= step <= FARTHEST]
+        wanted = [step for step in steps if 1 <= step <= FARTHEST]
+        theta = (_BETWEEN[wanted] @ self._wide.theta).tolist()
+        points, found = self._points.tolist(), []
+        for step, of in zip(wanted, theta, strict=True):
+            k = _REGRESSION[step]
+            found.append(_band(step, self._z(step, of), float(self._error[(self._at + step) % 24, k]), points[k]))
+        return found
 
     def knows(self, hour: int) -> bool:
         """Whether that hour of the day was ever measured; nobody is expected in one that was not."""
@@ -240,41 +252,27 @@ class HourForecast:
         z = self._week.slow[(hour + 72) % WEEK_HOURS]
         return _people(z) if z == z else None
 
-    def _band(self, step: int) -> Band:
-        z = self._z(step)
-        z = 0.0 if z != z else z
-        k = next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1)
-        spread = float(self._error[(self._at + step) % 24, k])
-        points = tuple(_people(z + spread * q) for q in self._points[k].tolist())
-        return Band(step, _people(z), points)
-
-    def _z(self, step: int) -> float:
-        """Median of z, `step` hours after the last; NaN before anything is known."""
+    def _z(self, step: int, theta: list[float]) -> float:
+        """Median of z, `step` hours after the last, with the coefficients of that step; 0 before anything is known."""
         target = self._at + step
         slot, kind = (target + 72) % WEEK_HOURS, self.calendar(target)
         base = self._base(target)
         if base != base:
-            return self._week.base(slot)
+            base = self._week.base(slot)
+            return base if base == base else 0.0
         fast = self._fast(slot, base, kind)
         if self._seen <= WEEK_HOURS or fast != fast or kind == CLOSED:
             return base
-        theta = self._coefficients(step)
-        found = base * sum(t * level for t, level in zip(theta, self._level, strict=False)) + theta[-1] * (fast - base)
-        for i, lag in enumerate((24, 48, 168)):
+        found = theta[-1] * (fast - base)
+        for t, level in zip(theta, self._level, strict=False):
+            found += t * level * base
+        for t, lag in zip(theta[len(_FADES) :], _LAGGED, strict=False):
             if step <= lag:
-                found += theta[len(_FADES) + i] * float(self._residual[(target - lag) % _KEPT])
+                found += t * float(self._residual[(target - lag) % _KEPT])
         if step == 1:
-            narrow = self._narrow.theta[target % 24].tolist()
-            found = 0.5 * (found + sum(t * x for t, x in zip(narrow, self._next, strict=True)))
+            narrow = sum(t * x for t, x in zip(self._narrow.row(target % 24), self._next, strict=True))
+            found += _NARROW_SHARE * (narrow - found)
         return max(0.0, base + max(-base, min(2.0 * base + 5.0, found)))
-
-    def _coefficients(self, step: int) -> list[float]:
-        theta = self._wide.theta
-        k = next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1)
-        if step >= STEPS[k]:
-            return theta[k].tolist()  # type: ignore[no-any-return]  # numpy says Any
-        share = (step - STEPS[k - 1]) / (STEPS[k] - STEPS[k - 1])
-        return (theta[k - 1] * (1 - share) + theta[k] * share).tolist()  # type: ignore[no-any-return]  # numpy says Any
 
     # -- state -------------------------------------------------------------------------------------------------------------
 
@@ -317,8 +315,23 @@ def _held(found: Many, base: Many) -> Many:
     return np.maximum(-base, np.minimum(2.0 * base + 5.0, found))
 
 
+def _band(step: int, z: float, spread: float, points: list[float]) -> Band:
+    ends = [z + spread * q for q in points]
+    return Band(step, _people(z), tuple([e * e - 0.375 if e > _NOBODY else 0.0 for e in ends]))
+
+
+def _between() -> Many:
+    """Shares of the six regressions in the coefficients of each step, by step from 0."""
+    steps = np.arange(FARTHEST + 1)
+    return np.stack([np.interp(steps, STEPS, row) for row in np.eye(len(STEPS))], axis=1)
+
+
 def _people(z: float) -> float:
     return max(0.0, z * z - 0.375) if z > 0.0 else 0.0
 
+
+_BETWEEN = _between()
+_REGRESSION = [next((k for k, upper in enumerate(STEPS) if step <= upper), len(STEPS) - 1) for step in range(FARTHEST + 1)]
+"""Of each step: the regression whose intervals it has."""
 
 FORECASTERS = (ForecasterSpec(NAME, HourForecast, HourForecast.from_bytes, most_bytes=8192),)

@@ -104,10 +104,11 @@ class SeriesForecast:
     """Hours as in `operators.forecasters`. Raises UnreadableState where `state` cannot be read."""
 
     def __init__(self, calendar: Calendar, state: bytes | None = None) -> None:
-        self.champion = HourForecast(calendar)
-        self.records = [Record([Rolling() for _ in NAMES]) for _ in AHEAD]
-        challengers: list[Forecaster] = [WeekLevel(calendar), LastWeek(calendar)]
-        if state is not None:
+        if state is None:
+            self.champion = HourForecast(calendar)
+            self.records = [Record([Rolling() for _ in NAMES]) for _ in AHEAD]
+            challengers: list[Forecaster] = [WeekLevel(calendar), LastWeek(calendar)]
+        else:
             try:
                 saved = msgspec.msgpack.decode(state, type=_Saved)
             except msgspec.DecodeError as error:

@@ -6,8 +6,6 @@ surprise twice running is a new habit, and an hour that was closed until then be
 
 from array import array
 
-import numpy as np
-
 WEEK_HOURS = 168
 _SLOW, _FAST = 0.15, 0.35
 _CLIP = 2.0
@@ -81,8 +79,7 @@ class WeekProfile:
 
     def load(self, parts: list[bytes]) -> None:
         """What `state` gave. Raises ValueError when the sizes do not fit."""
-        found = [np.frombuffer(part, kind) for part, kind in zip(parts, "ffHB", strict=True)]
-        if any(len(part) != WEEK_HOURS for part in found):
+        if [len(part) // WEEK_HOURS for part in parts] != [4, 4, 2, 1]:
             raise ValueError("a week profile of another size")
-        slow, fast, usual, seen = (part.tolist() for part in found)
+        slow, fast, usual, seen = parts
         self.slow, self.fast, self._usual, self._seen = array("f", slow), array("f", fast), array("H", usual), array("B", seen)

@@ -7,8 +7,11 @@ from statistics import median
 from operators import occupancy
 from operators.anomaly import Anomaly
 from operators.drift import Factors
+from operators.forecast import HourForecast
 from operators.models import WEEK, Point
 from operators.occupancy import OccupancyConfig, OccupancyState
+from operators.series_forecast import NEAR, SeriesForecast
+from operators.special_days import plain_days
 
 RESET = 1_700_017_200
 """03:00 UTC, 04:00 in Berlin."""
@@ -76,6 +79,39 @@ def _anomaly() -> list[dict[str, object]]:
     ]
 
 
+def _hourly(n: int) -> float:
+    return 80.0 + 10.0 * (n % 24 - 8) + n % 13 if 8 <= n % 24 < 20 else 0.0
+
+
+def _forecast() -> list[dict[str, object]]:
+    model, series = HourForecast(), SeriesForecast(plain_days)
+    for n in range(8 * 168):
+        model.learn(n, _hourly(n))
+        series.learn(n, _hourly(n))
+        series.tell(range(1, NEAR + 1))
+    kept, data = [series.to_bytes()], model.to_bytes()
+
+    def learn_and_say(n: int) -> None:
+        model.learn(model.at + 1, _hourly(model.at + 1))
+        model.forecast((1,))
+
+    def hour_of_a_store(n: int) -> None:
+        one = SeriesForecast(plain_days, kept[0])
+        one.learn(one.champion.at + 1, _hourly(one.champion.at + 1))
+        one.tell(range(1, NEAR + 1))
+        kept[0] = one.to_bytes()
+
+    return [
+        _row("forecast learn + next hour", _us(learn_and_say), "us"),
+        _row("forecast 48 hours", _us(lambda n: model.forecast(range(1, 49)), 20, 5), "us"),
+        _row("forecast encode", _us(lambda n: model.to_bytes()), "us"),
+        _row("forecast decode", _us(lambda n: HourForecast.from_bytes(data)), "us"),
+        _row("forecast state", len(data), "bytes"),
+        _row("forecast of a series with challengers, an hour from bytes to bytes", _us(hour_of_a_store, 100, 5), "us"),
+        _row("forecast state of a series with challengers", len(kept[0]), "bytes"),
+    ]
+
+
 def run() -> list[dict[str, object]]:
     """All rows: bench, what, value, unit."""
-    return _occupancy() + _anomaly()
+    return _occupancy() + _anomaly() + _forecast()
