@@ -28,9 +28,10 @@ PARTY = 2.0
 """Variance of a count over its mean: 1.9 for parties of 1 to 4 people (70, 19, 7 and 4 %), 1 for people who come alone."""
 _ANY = 0.5
 """Weight of the prior of a factor that may be anything."""
-COST = {"store": 3.0, "turn": 5.0, "line": 5.0, "device": 5.0, "way": 5.5, "door": 5.0, "small": 9.0}
+COST = {"store": 3.0, "turn": 5.0, "line": 5.0, "device": 5.0, "way": 5.5, "door": 5.0, "small": 9.0, "both": 6.0}
 """Cost of each kind of explanation against the usual, in nats; `turn`: coming and going of the store changed differently;
-`door`: a door is shut, `small`: one with less than a quarter of the people, whose absence shows at the others too little."""
+`door`: a door is shut, `small`: one with less than a quarter of the people, whose absence shows at the others too little;
+`both`: the store is odd at the same time."""
 _TURN_QUARTERS = 4
 """Longer than this, who comes and who goes do not change differently in a store: a stay is shorter."""
 _NOBODY = 0.02
@@ -39,16 +40,28 @@ _CUT = 2.0
 """Standard deviations from what is to be expected at which a level of the store is not usual any more."""
 _SMALL = 1.0 / 3.0
 """People of a door against those of the others."""
-_LESS_USED = 0.6
-"""A door with a larger share of its usual people is not shut; some used it in the quarter in which it was shut."""
+_SHUT, _LESS_USED = 0.15, 0.6
+"""A door with a larger share of its usual people is not shut; the second, while it may have been shut within a quarter."""
 ODDS = 8.0
 """An explanation is said when it is e^8 times as likely as the usual (3000 to 1, beyond its cost) ..."""
+_LEVEL_ODDS = 16.0
+"""Asked of a quiet or busy store: one visit is several crossings, so all lines together know less than they seem to."""
 CLEAR = 3.0
 """... and e^3 times as likely as the next one with another meaning (20 to 1)."""
 _LOW, _HIGH = 0.75, 1.4
 """Changes of a line within these factors are not worth saying."""
-_QUIET, _BUSY, _EMPTY = 0.7, 1.45, 0.08
+_QUIET, _BUSY, EMPTY = 0.7, 1.45, 0.08
 """The same of a store; below the last it is taken to be closed."""
+
+_ODD = (0.3, 3.0)
+"""Levels of a store in which a sensor is broken as well; beyond, one explanation is enough."""
+_SLOW, _STEADY = 4, 3
+"""Quarters before a store is called quiet or busy, and before a line counts too few or too many: what begins within a quarter
+looks like less of it."""
+_SEEN_BY_ONE = 3.0
+"""Cost of a closed store when one sensor alone sees all its entrances."""
+_LONG = 6
+"""Quarters after which the better of two explanations is said, however close."""
 
 Way = int
 Channel = tuple[Line, Way]
@@ -65,7 +78,8 @@ class Cell(NamedTuple):
 class Window(NamedTuple):
     """Some quarters up to now. `start`: epoch s; `today`: none of another day is among them; `level`: the factor that is to be
     expected of the store, by what was before on that day, and `doubt` its squared relative error; `inside`: people whom the
-    counts leave in the store now beyond what errors explain; `entrances`: lines that lead into the store."""
+    counts leave in the store now beyond what errors explain; `empty`: hardly anybody was counted in the newest quarter;
+    `entrances`: lines that lead into the store."""
 
     start: int
     quarters: int
@@ -74,6 +88,7 @@ class Window(NamedTuple):
     level: float
     doubt: float
     inside: float
+    empty: bool
     entrances: frozenset[Line]
 
 
@@ -145,11 +160,11 @@ def explain(window: Window, loose: bool = False) -> list[Finding]:
         group = _group(window, mine)
         rest = every.less(group)
         own, factor = group.best(_ANY)
-        for extra, others in ((0.0, _common(window, rest, loose)), (COST["store"], rest.best(_ANY))):
-            if loose and extra:
+        for extra, others in ((0.0, _common(window, rest, loose)), (COST["both"], rest.best(_ANY))):
+            if extra and (loose or not _ODD[0] < others[1] < _ODD[1]):
                 continue
             kind = _kind(ways, factor / others[1], group)
-            if kind:
+            if kind and (kind == "blind" or window.quarters >= _STEADY):
                 odds = own + others[0] - usual - COST[cost] - extra
                 found.append(Finding("sensor", kind, device, line, ways, factor, others[1], odds, window.start))
     found += _of_doors(window, usual, loose)
@@ -187,15 +202,19 @@ def _kind(ways: tuple[Way, ...], factor: float, group: _Group) -> str:
 def _of_store(window: Window, every: _Group, usual: float) -> list[Finding]:
     likelihood, factor = every.best(_ANY)
     odds = likelihood - usual - COST["store"]
-    if factor < _EMPTY:
-        odds -= window.inside
-    kind = "closed" if factor < _EMPTY else "quiet" if factor < _QUIET else "busy" if factor > _BUSY else "level"
+    gone = window.inside if window.empty else 0.0
+    at_one = len({device for (device, line), _ in window.cells if (device, line) in window.entrances}) == 1
+    odds -= gone + (_SEEN_BY_ONE if at_one and factor < EMPTY else 0.0)
+    kind = "closed" if factor < EMPTY else "quiet" if factor < _QUIET else "busy" if factor > _BUSY else "level"
+    kind = kind if kind == "closed" or window.quarters >= _SLOW else "level"
     found = [Finding("store", kind, "", 0, (0, 1), factor, factor, odds, window.start)]
     if window.quarters <= _TURN_QUARTERS:
         coming = _group(window, [c for c in window.cells if c[1] == 0])
         (one, into), (two, out) = coming.best(_ANY), every.less(coming).best(_ANY)
         if abs(log(into)) > abs(log(out)):  # who stops to come leaves later; nobody leaves who did not come
-            found.append(Finding("store", "turn", "", 0, (0, 1), into, out, one + two - usual - COST["turn"], window.start))
+            found.append(
+                Finding("store", "turn", "", 0, (0, 1), into, out, one + two - usual - COST["turn"] - gone, window.start)
+            )
     return found
 
 
@@ -206,7 +225,7 @@ def _of_doors(window: Window, usual: float, loose: bool) -> list[Finding]:
     for line in doors if len(doors) > 1 else ():
         mine = _group(window, [(line, way) for way in (0, 1) if (line, way) in window.cells])
         own, factor = mine.best(_ANY)
-        if factor > _LESS_USED:
+        if factor > (_LESS_USED if window.quarters < 3 else _SHUT):
             continue
         other = _group(window, [c for c in window.cells if c[0] in window.entrances and c[0] != line])
         inner = _group(window, [c for c in window.cells if c[0] not in window.entrances])
@@ -230,7 +249,7 @@ def decide(windows: Iterable[Window], loose: bool = False) -> Finding | None:
     best: Finding | None = None
     for window in windows:
         found = explain(window, loose)
-        if not found or found[0].odds < ODDS:
+        if not found or found[0].odds < (_LEVEL_ODDS if found[0].kind in ("quiet", "busy") else ODDS):
             continue
         first = found[0]
         rival = next((f.odds for f in found if f.meaning != first.meaning), -1e9)

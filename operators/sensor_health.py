@@ -12,14 +12,14 @@ from typing import NamedTuple
 import msgspec
 
 from operators.calendar import local_start
-from operators.line_evidence import PARTY, Cell, Channel, Finding, Way, Window, decide, over
+from operators.line_evidence import EMPTY, PARTY, Cell, Channel, Finding, Way, Window, decide, over
 from operators.sensor_signs import Days, Hour, Sign, Told, of_hour
 from operators.spread import MINUTE
 from operators.usual_lines import Line, Usual
 from schemas.sites import Site
 
 QUARTER = 900
-WINDOWS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+WINDOWS = (*range(1, 13), 14, 16, 20, 24, 28, 32, 40, 48)
 """Quarters of opening that are looked at together."""
 NIGHT_S = 7200
 """A store that is closed for longer begins another day."""
@@ -28,7 +28,7 @@ _DAY_SPREAD, _HOUR_SPREAD = 0.01, 0.006
 usual: about 10 % and 8 %."""
 HABIT_S = 14 * 86_400
 """What has been so for so long is usual: it is ended, and the line learnt anew."""
-_KEPT_S = 3 * 86_400
+_KEPT_S = 5 * 86_400
 SILENT_PERIODS = 3
 
 
@@ -116,19 +116,19 @@ class SensorHealth:
         store's reset lies in it. Returns the episodes that began or ended."""
         self._count(start, is_open, empty, counts)
         self._usual.clear()
-        changed = self._of_signs(now, is_open, heard)
-        if is_open:
-            changed += self._of_counts(start, now)
-        else:
-            changed += self._night(now)
+        changed = self._apply(self._of_signs(now, is_open, heard))
+        changed += self._apply(self._of_counts(start, now) if is_open else self._night(now))
+        self.state.past = [e for e in self.state.past if e.ended > now - _KEPT_S]
+        self._learn()
+        return changed
+
+    def _apply(self, changed: list[Episode]) -> list[Episode]:
         for e in changed:
             if e.ended:
                 self.state.open.remove(e)
                 self.state.past.append(e)
             else:
                 self.state.open.append(e)
-        self.state.past = [e for e in self.state.past if e.ended > now - _KEPT_S]
-        self._learn()
         return changed
 
     # -- what was counted ------------------------------------------------------------------------------------------------
@@ -157,7 +157,10 @@ class SensorHealth:
             counts = {(d, n): pair for d, lines in quarter.counts.items() for n, pair in lines.items()}
             odd = any(e.kind == "door" and _holds(e, quarter.start) for e in (*self.state.open, *self.state.past))
             sound = {line for line in counts if not odd and not self._spoilt(line, quarter.start)}
-            self.state.usual.learn(quarter.slot, counts, sound)
+            level = any(
+                not e.device and e.kind in COUNTS and _holds(e, quarter.start) for e in (*self.state.open, *self.state.past)
+            )
+            self.state.usual.learn(quarter.slot, counts, sound, level)
 
     def _spoilt(self, line: Line, start: int) -> bool:
         """Whether something was said of a line that holds for a quarter."""
@@ -209,6 +212,11 @@ class SensorHealth:
         """People whom the counts leave in the store now, beyond what errors of counting explain."""
         return max(0.0, self.state.people - 3.0 - 0.015 * self.state.crossings)
 
+    def _empty(self) -> bool:
+        """Whether hardly anybody was counted in the newest quarter, though people were due."""
+        cells = list(self._cells(self.state.ring[-1], skip=True))
+        return sum(y for _, y, _ in cells) < EMPTY * sum(m for _, _, m in cells)
+
     def _days(self) -> Iterator[list[Quarter]]:
         """The quarters that are held, newest first, by day of opening."""
         day: list[Quarter] = []
@@ -252,7 +260,7 @@ class SensorHealth:
     ) -> Window:
         shares = self.state.usual.lines
         cells = {c: Cell(y, m, shares[c[0][0]][c[0][1]].doubt(c[1], PARTY)) for c, (y, m) in sums.items()}
-        return Window(first.start, quarters, today, cells, *expected, self._inside(), self.entrances)
+        return Window(first.start, quarters, today, cells, *expected, self._inside(), self._empty(), self.entrances)
 
     # -- verdicts --------------------------------------------------------------------------------------------------------
 

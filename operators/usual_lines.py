@@ -4,22 +4,27 @@ A share says more than a count of its own: it does not move with weather, season
 against the others. Counts are people per quarter of an hour and direction (0 in, 1 out); hours are those of the store's clock.
 """
 
+from math import log
+from statistics import median
+
 import msgspec
 
 Line = tuple[str, int]
 """Device and number of the line."""
 
 WEEK_HOURS, DAY_HOURS = 168, 24
-_RATE = 0.15
-"""Weight of the newest quarter in an hour of the week once it is known: about six weeks are remembered."""
+WEEKS = 4
+"""So many weeks are held: the median of them is what is usual, so that an odd day counts for nothing."""
+_WEEK_DOUBT = (0.25, 0.1, 0.02, 0.015)
+"""Squared relative error of what one, two, three and four weeks say: any of the first two may have been odd."""
+_STEPS = 16.0
+"""Steps per person in the stored averages; two bytes hold 4,095 people in a quarter of an hour."""
 _FADING = 0.99
 """Weight of the past per quarter in the shares of an hour of the day: about four weeks."""
 _PRIOR = 200.0
 """People for whom the share of the whole day counts in the share of an hour."""
 _LEAST_SEEN = 20.0
 """People whom a line must have counted in a direction before anything is expected of it."""
-_CLIP = (0.65, 1.5)
-"""An odd day teaches the usual one no more than this factor."""
 _SHARE_DOUBT = 0.06
 """Relative error of a well-known share: doors are not used alike every day."""
 
@@ -50,23 +55,29 @@ class Shares(msgspec.Struct, array_like=True):
 
 
 class Usual(msgspec.Struct, array_like=True):
-    """One store. `week`: people of all its lines per quarter by direction and hour of the week (2 x 168); `times`: how often
-    an hour was learnt."""
+    """One store. `weeks`: people of all its lines in an average quarter, by direction, hour of the week and week, as two bytes
+    each (0: unknown); `hour`: the one that is being learnt: its hour of the week (-1: none), quarters, people in and out;
+    `odd`: hours that were odd the last time. One odd day is not learnt, the second one running is a habit."""
 
-    week: list[float] = msgspec.field(default_factory=lambda: [0.0] * (2 * WEEK_HOURS))
-    times: list[int] = msgspec.field(default_factory=lambda: [0] * (2 * WEEK_HOURS))
+    weeks: bytearray = msgspec.field(default_factory=lambda: bytearray(2 * 2 * WEEK_HOURS * WEEKS))
+    hour: tuple[int, int, float, float] = (-1, 0, 0.0, 0.0)
+    odd: bytearray = msgspec.field(default_factory=lambda: bytearray(WEEK_HOURS))
     lines: dict[str, dict[int, Shares]] = {}
 
     def total(self, way: int, slot: int) -> tuple[float, float] | None:
         """People of the store in a quarter of that hour of the week, and the squared relative error of that; None before the
         hour was seen on any day of the week."""
-        at = way * WEEK_HOURS + slot
-        times = self.times[at]
-        if times:
-            return self.week[at], 0.005 + 0.06 / times
-        same = range(way * WEEK_HOURS + slot % DAY_HOURS, (way + 1) * WEEK_HOURS, DAY_HOURS)
-        known = [self.week[s] for s in same if self.times[s]]
-        return (sum(known) / len(known), 0.12) if known else None
+        own = self._held(way, slot)
+        if own:
+            apart = log((max(own) + 1.0) / (min(own) + 1.0)) / 4.0
+            return median(own), _WEEK_DOUBT[min(len(own), WEEKS) - 1] + apart * apart
+        known = [median(held) for s in range(slot % DAY_HOURS, WEEK_HOURS, DAY_HOURS) if (held := self._held(way, s))]
+        return (median(known), 0.3) if known else None
+
+    def _held(self, way: int, slot: int) -> list[float]:
+        at = 2 * WEEKS * (way * WEEK_HOURS + slot)
+        found = [int.from_bytes(self.weeks[i : i + 2]) for i in range(at, at + 2 * WEEKS, 2)]
+        return [(n - 1) / _STEPS for n in found if n]
 
     def expected(self, line: Line, way: int, slot: int) -> float | None:
         """People of a line in a quarter of that hour of the week; None while that is not known."""
@@ -74,14 +85,15 @@ class Usual(msgspec.Struct, array_like=True):
         share = shares.share(way, slot % DAY_HOURS) if shares is not None else None
         return total[0] * share if total is not None and share is not None else None
 
-    def learn(self, slot: int, counts: dict[Line, tuple[int, int]], sound: set[Line]) -> None:
+    def learn(self, slot: int, counts: dict[Line, tuple[int, int]], sound: set[Line], odd: bool = False) -> None:
         """Take in one quarter. `counts`: (in, out) of the lines that were measured; `sound`: those to learn from. Of the others
-        what was usual is taken, so that a broken sensor does not make the store's day smaller."""
+        what was usual is taken, so that a broken sensor does not make the store's day smaller. `odd`: the store's level was."""
         for device, number in counts:
             lines = self.lines.setdefault(device, {})
             if number not in lines:
                 lines[number] = Shares()
-                self.times = [0] * len(self.times)  # totals with a line more are other totals
+                self.weeks = bytearray(len(self.weeks))  # totals with a line more are other totals
+        sums = [0.0, 0.0]
         every = [(d, n) for d, lines in self.lines.items() for n in lines]
         for way in (0, 1):
             whole = 0.0
@@ -90,15 +102,24 @@ class Usual(msgspec.Struct, array_like=True):
                 whole += counts.get(line, (0, 0))[way] if usual is None else usual
             for line in sound:
                 self.lines[line[0]][line[1]].learn(way, slot % DAY_HOURS, counts[line][way], whole)
-            self._learn_total(way * WEEK_HOURS + slot, whole)
+            sums[way] = whole
+        if slot != self.hour[0]:
+            self._keep(*self.hour)
+            self.odd[slot] = 1 if self.odd[slot] == 2 else 0
+            self.hour = (slot, 0, 0.0, 0.0)
+        once = odd and not self.odd[slot]
+        self.odd[slot] = 2 if once else self.odd[slot]
+        if once or self.odd[slot] == 2:
+            return
+        _, quarters, into, out = self.hour
+        self.hour = (slot, quarters + 1, into + sums[0], out + sums[1])
 
-    def _learn_total(self, at: int, whole: float) -> None:
-        times, was = self.times[at], self.week[at]
-        if times >= 4:  # an hour's first four quarters are taken as they are
-            low, high = _CLIP[0] * was - 1.0, _CLIP[1] * was + 1.0
-            whole = max(low, min(high, whole))
-        self.week[at] = was + max(_RATE / 4, 1.0 / (times + 1)) * (whole - was)
-        self.times[at] = min(times + 1, 1000)
+    def _keep(self, slot: int, quarters: int, *people: float) -> None:
+        """An hour is over: the oldest of its weeks makes room."""
+        for way, number in enumerate(people) if quarters else ():
+            at = 2 * WEEKS * (way * WEEK_HOURS + slot)
+            held = self.weeks[at + 2 : at + 2 * WEEKS] + min(65_535, round(number / quarters * _STEPS) + 1).to_bytes(2)
+            self.weeks[at : at + 2 * WEEKS] = held
 
     def forget(self, line: Line) -> None:
         """A line that has changed for good is learnt anew."""

@@ -26,7 +26,7 @@ QUARTER, AFTER = 900, 1200
 """A quarter is judged when the longest report and half a minute have passed after it: with LoRaWAN sensors 630 s."""
 NATS = 13.0
 """Odds and cost of an explanation (operators/line_evidence.py)."""
-PARTY, MARGIN = 2.0, 2.0
+PARTY, MARGIN, DOUBT = 2.0, 2.0, 0.06
 
 
 class Said(NamedTuple):
@@ -54,11 +54,12 @@ def due_by(case: Case, site_interval: int) -> int | None:
         at = case.start + steps[case.kind] + 2 * QUARTER + AFTER
         return at if at <= case.end else None
     f, usual = max(case.factor, 0.02), {"quiet": 0.7, "busy": 1.43}.get(case.kind, 1.0)
-    people = MARGIN * NATS * PARTY / (f * log(f / usual) + usual - f)
+    people = MARGIN * NATS * PARTY / max(1e-3, f * log(f / usual) + usual - f - DOUBT)
     if len(case.due) < people:
         return None
     reached = sorted(case.due)[int(people) - 1]
-    at = int(max(reached, case.start + 2 * QUARTER)) + QUARTER + AFTER
+    least = 4 if case.kind in ("quiet", "busy") else 2
+    at = int(max(reached, case.start + least * QUARTER)) + QUARTER + AFTER
     return at if at <= case.end else None
 
 
@@ -67,7 +68,7 @@ def judge(made: Trial, said: Iterable[Said]) -> list[Judged]:
     found, used = [], set[Said]()
     everything = sorted(said)
     for case in made.cases:
-        mine = [s for s in everything if case.start - QUARTER <= s.began and s.said <= case.end + 2 * AFTER]
+        mine = [s for s in everything if case.start < s.said <= case.end + 2 * AFTER]
         good = [s for s in mine if s.verdict == case.verdict and (s.device == case.device or not case.device)]
         used |= set(good)
         sensor = made.site.devices.get(case.device)
