@@ -1,4 +1,4 @@
-"""Alerts: capacity (on the probability), silent sensors, unusual and expected traffic, long queues; to log and store.
+"""Alerts: capacity (on the probability), silent and faulty sensors, unusual and expected traffic, queues; to log and store.
 
 Event time decides, and only data inside the alert horizon alert (operators/alerting.py). Evaluated once per report that changes
 the figure, and by timers; a capacity that nobody set has no alert.
@@ -18,6 +18,7 @@ from operators.memory import DeviceMemory
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.occupancy import Estimate
 from operators.past import Past
+from operators.sensor_health import Episode
 from operators.traffic import Change
 from schemas.alerts import Rule, Sample, Transition
 from schemas.events import Plain
@@ -36,6 +37,9 @@ EXPECTED_HIGH = Rule("high_traffic_expected", "traffic", "info", hold_s=0, keep_
 RAISE_AT, LEGAL_RAISE_AT = 0.5, 0.1
 """Probability of being at or over 90 % of the capacity at which it fires; earlier for a legal limit, the safe side."""
 CLEAR_SHARE = 0.8
+FAULT = Rule("sensor_fault", "sensor", "warning", hold_s=0, keep_s=0, stale_max_s=7200)
+"""One per sensor and kind of fault. What a sensor shows by its silence is told by `sensor_silent`."""
+UNTOLD = ("silent", "missed")
 SILENT_PERIODS = 3
 SILENT_AGAIN_S = 600
 """A sensor that stays silent is looked at this often, so that its alert does not grow stale."""
@@ -240,6 +244,23 @@ class AlertsFlow:
             if sample is not None:
                 self._step(of, "", sample, m)
 
+        self._faults(cast(Sequence[Episode], m.notes.get("health", ())), m)
+
+    def _faults(self, episodes: Sequence[Episode], m: Moment) -> None:
+        """Faults of sensors that last, or are over now; two lines with the same fault are one."""
+        there: dict[str, list[Episode]] = {}
+        for e in episodes:
+            if e.verdict == "sensor" and e.kind not in UNTOLD:
+                there.setdefault(f"{e.device}/{e.kind}", []).append(e)
+        for subject, some in there.items():
+            lasts = [e for e in some if not e.ended]
+            known = (FAULT.name, subject) in self.alerts
+            if not known and (not lasts or lasts[0].device in self.silent):
+                continue
+            text = f"{self.site.name}: {lasts[0].evidence}" if lasts else ""
+            value = lasts[0].value if lasts else None
+            self._step(FAULT, subject, Sample(m.now_ms, bool(lasts), not lasts, value, text, some[0].kind), m)
+
     def dirty(self) -> bool:
         return bool(self.changed_devices)
 
@@ -262,7 +283,7 @@ def _state_of(t: Transition, seen_ms: int) -> AlertState:
     return AlertState(phase, t.onset_ms, 0, seen_ms, t.happened_ms, live, t.backfilled, t.value, t.summary, t.reason)
 
 
-RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, UNUSUAL, QUEUE, EXPECTED_HIGH)}
+RULES = {rule.name: rule for rule in (CAPACITY, CAPACITY_LEGAL, SILENT, FAULT, UNUSUAL, QUEUE, EXPECTED_HIGH)}
 
 
 def _build(site: Site, state: bytes | None, upstream: Mapping[str, SiteFlow], context: Context) -> SiteFlow:
@@ -337,8 +358,8 @@ EXPECTED: dict[str, list[dict[str, object]]] = {
 
 FLOW = Flow(
     name="alerts",
-    summary="capacity, silent sensors, unusual traffic, long queues; transitions to the log",
-    after=("ingest", "occupancy", "anomaly", "queues", "forecast"),
+    summary="capacity, silent and faulty sensors, unusual traffic, long queues; transitions to the log",
+    after=("ingest", "occupancy", "anomaly", "queues", "forecast", "health"),
     tables=(Transitions,),
     build=_build,
 )

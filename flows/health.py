@@ -2,7 +2,7 @@
 
 An episode is written when it is said and once more when it has ended. What was said is a record: late data change it no more.
 What it follows from: operators/sensor_health.py, docs/models.md. For flows behind it: `Moment.notes["health"]`, the episodes
-that began or ended.
+that last and those that have just ended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -105,8 +105,8 @@ class HealthFlow:
         is_open = open_seconds(self.site, start, end) == QUARTER
         changed = self.health.step(start, m.now, is_open, self._empty(start, end), self._quarter(start, heard, m.now), heard)
         self.saved.next = end
+        m.notes["health"] = [*self.saved.health.open, *(e for e in changed if e.ended)]
         if changed:
-            m.notes["health"] = changed
             m.out.rows.setdefault(SensorHealthRows.name, []).extend([self._row(e, m.now_ms) for e in changed])
 
     def _empty(self, start: int, end: int) -> bool:
