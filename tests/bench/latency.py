@@ -10,6 +10,7 @@ import json
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ def run() -> list[dict[str, Any]]:
         with running(settings):
             store = open_store(settings)
             try:
-                _warm_up(broker.port, store)
+                warm_up(broker.port, store, [d for some in RATES.values() for d in some])
                 return [_at(rate, broker.port, store) for rate in RATES]
             finally:
                 store.close()
 
 
-def _warm_up(port: int, store: Store) -> None:
+def warm_up(port: int, store: Store, devices: Sequence[int]) -> None:
     """One message of every device: what a store costs once, at its first message, is not latency."""
-    publisher, devices = Publisher(port), [d for some in RATES.values() for d in some]
+    publisher = Publisher(port)
     minute = int(time.time()) // 60 * 60 - 840
     for device in devices:
         publisher.send(f"bench/{device}", payload(device, minute, 0))
