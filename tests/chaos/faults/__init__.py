@@ -41,7 +41,7 @@ class Bench:
         """Everything that must hold after any fault."""
         stage.prove()
         self.wrong += stage.wrong
-        keep = ("messages", "stored", "kills", "drained_s", "posts", "mib")
+        keep = ("messages", "stored_rows", "kills", "drained_s", "posts", "mib")
         self.figures |= {name: stage.result[name] for name in keep if name in stage.result}
 
 

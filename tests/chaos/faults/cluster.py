@@ -6,7 +6,7 @@ from threading import Thread
 from connectors.log import RAW
 from tests.chaos.faults import Bench, fault
 from tests.chaos.stage import Stage
-from tests.support.kafka_cluster import BROKERS, KafkaCluster
+from tests.support.kafka_cluster import BROKERS, START_S, KafkaCluster
 
 AWAY_S = 12
 
@@ -19,7 +19,7 @@ def one_of_three(bench: Bench) -> None:
             time.sleep(stage.rng.uniform(2, 5))
             broker.kill9()
             time.sleep(AWAY_S)
-            broker.start()
+            broker.start(START_S)
             cluster.settled(stage.system.settings.topic_prefix + RAW)
         thread.join()
         _finish(bench, stage)
@@ -42,14 +42,14 @@ def two_of_three(bench: Bench) -> None:
             for number in pair:
                 cluster.brokers[number].launch()
             for number in pair:
-                cluster.brokers[number].wait(90, BROKERS)
+                cluster.brokers[number].wait(START_S, BROKERS)
             cluster.settled(stage.system.settings.topic_prefix + RAW)
         thread.join()
         _finish(bench, stage)
 
 
 def _publishing(stage: Stage) -> Thread:
-    thread = Thread(target=stage.publish, args=(stage.book.sent, 100), daemon=True)
+    thread = Thread(target=stage.publish, args=(stage.book.sent, 200), daemon=True)
     thread.start()
     return thread
 

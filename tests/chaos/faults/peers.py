@@ -42,7 +42,7 @@ def broker_killed(bench: Bench) -> None:
         held: set[bytes] = set()
         log = stage.open_log()
         for number, piece in enumerate(stage.pieces(4)):
-            stage.publish(piece)
+            stage.publish(piece, 300)
             if number < 3:
                 held |= {s.payload for s in piece} & stage.missing(log)
                 stage.broker.kill()
