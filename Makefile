@@ -52,7 +52,7 @@ image-steps: $(VENV)/.ready
 
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements.lock -q
-	uv pip compile pyproject.toml -c requirements.lock --universal --generate-hashes --no-emit-index-url --python-version 3.11 -o requirements-image.lock -q
+	uv pip compile pyproject.toml -c requirements.lock --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-emit-package pandas --no-emit-package pyarrow -o requirements-image.lock -q
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

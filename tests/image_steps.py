@@ -43,12 +43,24 @@ def build(folder: Path) -> Path:
     return target
 
 
+ENGINE = """
+from pathlib import Path
+from infra.store_engine import Engine
+from river import stats, time_series
+engine = Engine(Path("store"))
+assert engine.query("SELECT 6 * 7", "CSV", "default", None, {}).strip() == b"42"
+engine.close()
+"""
+"""What could miss a package that was left out: the store's engine, and the library behind two models of the forecast."""
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="footstream-image-") as name:
         target = build(Path(name))
         said = subprocess.run(
             [target / "bin" / "footstream", "flows"], cwd=name, capture_output=True, text=True, check=True
         ).stdout
+        subprocess.run([target / "bin" / "python", "-c", ENGINE], cwd=name, check=True)
         size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file() and not p.is_symlink())
         print(f"{size / (1 << 20):.0f} MiB; flows: {', '.join(line.split(':')[0] for line in said.splitlines())}")
 
