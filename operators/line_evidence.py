@@ -38,6 +38,8 @@ _NOBODY = 0.02
 """Factor of a line that counts nobody."""
 _CUT = 2.0
 """Standard deviations from what is to be expected at which a level of the store is not usual any more."""
+_LEAST_TAKEN = 0.5
+"""So much of the people of a shut door must show at the others."""
 _SMALL = 1.0 / 3.0
 """People of a door against those of the others."""
 _SHUT, _LESS_USED = 0.15, 0.6
@@ -58,6 +60,9 @@ _ODD = (0.3, 3.0)
 _SLOW, _STEADY = 4, 3
 """Quarters before a store is called quiet or busy, and before a line counts too few or too many: what begins within a quarter
 looks like less of it."""
+_MOST_GONE = (3.0, 12.0)
+"""Most that people who should be inside count against an empty store; the second where one sensor alone sees all entrances.
+That several sensors went blind at once is less likely than that their counts do not balance."""
 _SEEN_BY_ONE = 3.0
 """Cost of a closed store when one sensor alone sees all its entrances."""
 _LONG = 6
@@ -202,8 +207,8 @@ def _kind(ways: tuple[Way, ...], factor: float, group: _Group) -> str:
 def _of_store(window: Window, every: _Group, usual: float) -> list[Finding]:
     likelihood, factor = every.best(_ANY)
     odds = likelihood - usual - COST["store"]
-    gone = window.inside if window.empty else 0.0
     at_one = len({device for (device, line), _ in window.cells if (device, line) in window.entrances}) == 1
+    gone = min(window.inside, _MOST_GONE[at_one]) if window.empty else 0.0
     odds -= gone + (_SEEN_BY_ONE if at_one and factor < EMPTY else 0.0)
     kind = "closed" if factor < EMPTY else "quiet" if factor < _QUIET else "busy" if factor > _BUSY else "level"
     kind = kind if kind == "closed" or window.quarters >= _SLOW else "level"
@@ -231,6 +236,8 @@ def _of_doors(window: Window, usual: float, loose: bool) -> list[Finding]:
         inner = _group(window, [c for c in window.cells if c[0] not in window.entrances])
         share = _people(window, {line}) / max(1.0, _people(window, window.entrances - {line}))
         taken = 1.0 + (1.0 - factor) * share
+        if other.a < (1.0 + _LEAST_TAKEN * (taken - 1.0)) * window.level * other.b:
+            continue
         scaled = _Group(other.a + inner.a, other.b * taken + inner.b)
         likelihood, level = _common(window, scaled, loose)
         odds = own + likelihood + other.a * log(taken) - usual - COST["small" if share < _SMALL else "door"]
