@@ -49,11 +49,12 @@ def _discover() -> tuple[ModuleType, ...]:
 SENSORS = _discover()
 """All formats in the order in which they are tried."""
 
-HEAD_BYTES, SHORT_HEAD_BYTES, LIKELY_MOST = 24, 10, 256
-"""A short head is the first key, where a number of the message follows it; most say more."""
+HEAD_BYTES, FIRST_KEY_BYTES, LIKELY_MOST = 24, 10, 256
 _Fast = Callable[[bytes], Plain | Report | list[Report] | None]
 _LIKELY: dict[bytes, _Fast] = {}
 """Fast readers by the first bytes of messages that they read: looking for `PEEK` costs half as much as reading."""
+_FIRST_KEYS: dict[bytes, _Fast] = {}
+"""The same by fewer bytes, for messages that begin with a number of their own."""
 _ENVELOPES = tuple(module for module in SENSORS if hasattr(module, "unwrap"))
 _TEXTS = tuple(module for module in SENSORS if hasattr(module, "decode_text"))
 _MESSAGES = tuple(module for module in SENSORS if hasattr(module, "decode_object"))
@@ -118,22 +119,31 @@ def read_plain(value: bytes) -> Plain | None:
 
 def _read_likely(value: bytes) -> Plain | Report | list[Report] | None:
     """What a fast reader reads: the one that is likely by the first bytes, else the first that is sure."""
-    likely = _LIKELY.get(value[:HEAD_BYTES]) or _LIKELY.get(value[:SHORT_HEAD_BYTES])
-    found = likely(value) if likely is not None else None
-    return _read_fast(value) if found is None else found
+    likely = _LIKELY.get(value[:HEAD_BYTES])
+    if likely is not None:
+        found = likely(value)
+        if found is not None:
+            return found
+    return _read_fast(value, likely)
 
 
-def _read_fast(value: bytes) -> Plain | Report | list[Report] | None:
+def _read_fast(value: bytes, tried: _Fast | None = None) -> Plain | Report | list[Report] | None:
     """What the first fast reader that is sure reads; it is asked first for the next message that begins like this one."""
-    for peek, fast in _FAST:
-        if peek in value:
+    known = _FIRST_KEYS.get(value[:FIRST_KEY_BYTES])
+    candidates = _FAST if known is None else ((b"", known), *_FAST)
+    for peek, fast in candidates:
+        if fast is not tried and peek in value:
             found = fast(value)
             if found is not None:
-                if len(_LIKELY) < LIKELY_MOST:
-                    head = value[:SHORT_HEAD_BYTES]
-                    _LIKELY[value[:HEAD_BYTES] if head in _LIKELY else head] = fast
+                _remember(_FIRST_KEYS, value[:FIRST_KEY_BYTES], fast)
+                _remember(_LIKELY, value[:HEAD_BYTES], fast)
                 return found
     return None
+
+
+def _remember(readers: dict[bytes, _Fast], head: bytes, fast: _Fast) -> None:
+    if head in readers or len(readers) < LIKELY_MOST:
+        readers[head] = fast
 
 
 def _failed(error: Exception) -> list[Report]:

@@ -34,6 +34,10 @@ class _Shape(NamedTuple):
     """Which have all the channels, as bits."""
 
 
+_NO_SHAPE = _Shape((), lambda frame: (frame,), (), 0)
+"""Of no frame."""
+
+
 class Frames:
     """All models' frames. Those that consist of live channels, nearly all, are read in one pass over one table."""
 
@@ -60,20 +64,21 @@ class Frames:
         """The report when every channel of the frame is a live one of the table and one model has them all; else None."""
         frame = uplink.frame
         head = len(frame), frame[:2]
-        shape = self.shapes.get(head)
-        if shape is None or shape.keys_of(frame) != shape.keys:
-            shape = self._shape_of(frame)
-            if shape is None:
+        shape = self.shapes.get(head, _NO_SHAPE)
+        keys, keys_of, reads, models = shape
+        if keys_of(frame) != keys:
+            found = self._shape_of(frame)
+            if found is None:
                 return None
+            _, _, reads, models = found
             if len(self.shapes) < SHAPES_MOST:
-                self.shapes.setdefault(head, shape)
+                self.shapes.setdefault(head, found)
         record = Record()
         try:
-            for read, at in shape.reads:
+            for read, at in reads:
                 read(record, frame, at)
         except ValueError:
             return None
-        models = shape.models
         if uplink.says:
             named = self.names.get(uplink.says)
             models = models & (self.named(uplink.says) if named is None else named) or models
