@@ -76,22 +76,6 @@ def wrong_clock(bench: Bench) -> None:
         bench.prove(stage)
 
 
-@fault("F8", "each fifth report by a device clock 30 days ahead", "those are quarantined, the others counted")
-def device_ahead(bench: Bench) -> None:
-    book = ledger(START, HOURS, bench.seed)
-    stored = {s.payload for s in book.sent if s.expect == "stored"}
-    moved = {s.payload for i, s in enumerate(book.sent) if i % 5 == 0 and s.payload in stored}
-    records = [r._replace(timestamp=r.timestamp - 30 * 86_400_000) if r.value in moved else r for r in book.records]
-    kept = Ledger(book.chain, [s for s in book.sent if s.payload not in moved])
-    with _systems(bench, book, 1) as (of,):
-        of.take(records)
-        bench.figures["by clock"] = int(
-            of.store.query("SELECT count() AS n FROM quarantine WHERE reason = 'clock_future'")[0]["n"]
-        )
-        _expect(bench, of, len(records), stored=kept.outcomes()["stored"])
-        bench.wrong += of.balance(kept)
-
-
 @fault("F9", "every message three times, out of order within 1,000", "the same tables as once and in order")
 def copies_and_disorder(bench: Bench) -> None:
     book, rng = ledger(START, HOURS, bench.seed), Random(bench.seed)
