@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Sequence
 from math import exp, isfinite, log, sqrt
 
-from operators.count_runs import Z90, CountRuns, Run, usual_range
+from operators.count_runs import RUNS, Z90, CountRuns, Run, usual_range
 from operators.models import WEEK, Evidence, ModelSpec, Point, Score, UnreadableState, pack, unpack
 from operators.score_tail import ScoreTail
 from operators.slot_profile import SlotProfile
@@ -23,6 +23,8 @@ from operators.value_spread import ValueSpread
 
 SURPRISE = 7.0
 """Surprise (operators/score_tail.py) with score 0.5: one stretch in 1,100 slots reaches as far."""
+_WORTH_WORDS = 0.2
+"""Score from which evidence is given."""
 _NAME = "count-likelihood"
 _PARAMS = {"version": 1.0}
 _RATE = 0.2
@@ -33,6 +35,8 @@ _NEW_HABIT = 0.5
 _YOUNG = 14 * 86_400
 """Seconds until the usual week is judged."""
 _RHYTHM = 0.65
+_NEAR = 0.9
+"""From there on it is learnt as counts, too."""
 _QUIET, _QUIET_SHARE = 0.1, 0.05
 """Quiet: at most a tenth of the mean; a young series of counts is so in at least one slot of twenty."""
 _FORGETS = 0.003
@@ -68,9 +72,12 @@ class Anomaly:
         """Whether the series is judged as counts of people, as far as is known."""
         if not self._counts:
             return False
-        if self._newest - self._begin < _YOUNG:
+        if self._young():
             return self._quiet >= _QUIET_SHARE * self._learnt
         return self._week_error < _RHYTHM * self._mean_error
+
+    def _young(self) -> bool:
+        return self._newest - self._begin < _YOUNG
 
     def _count_score(self, x: Point, slot: int, value: float | None, usual: float, before: Sequence[Point]) -> Score:
         runs = self._caught_up(before) if before else None
@@ -85,12 +92,14 @@ class Anomaly:
             found, same = self._judged(x.start, slot, value, usual)
         most = max(found, key=_size)
         surprise = self._count_tail.surprise(max(same, abs(most.z)))
+        score = surprise / (surprise + SURPRISE)
+        if score < _WORTH_WORDS:
+            return Score(score, expected, low, high)
         if same > abs(most.z):
-            evidence = Evidence("stuck", 1, value, low, high)
-        else:
-            kind = "surge" if most.z > 0.0 else "drop" if most.people else "dead"
-            evidence = Evidence(kind, most.slots, most.people, *usual_range(most.expected, most.phi / (sure * sure)))
-        return Score(surprise / (surprise + SURPRISE), expected, low, high, evidence)
+            return Score(score, expected, low, high, Evidence("stuck", 1, value, low, high))
+        kind = "surge" if most.z > 0.0 else "drop" if most.people else "dead"
+        usual_sum = usual_range(most.expected, most.phi / (sure * sure))
+        return Score(score, expected, low, high, Evidence(kind, RUNS[most.which], most.people, *usual_sum))
 
     def _judged(self, start: int, slot: int, value: float, usual: float) -> tuple[list[Run], float]:
         """Runs and sameness of the slot after the last one; kept, since what is scored is learnt next as a rule."""
@@ -137,7 +146,7 @@ class Anomaly:
         self._quiet += value <= _QUIET * self._values.mean
         by_counts, usual, own = self.by_counts(), self._profile.usual(slot), self._profile.own(slot)
         off = abs(value - self._values.mean)
-        self._learn_value(value, usual if own else None, not by_counts or self._newest - self._begin < _YOUNG)
+        self._learn_value(value, usual if own else None, not by_counts or self._young())
         if usual is None:
             self._learnt += 1.0
             self._profile.store(slot, value)
@@ -146,7 +155,7 @@ class Anomaly:
         rate = 1.0 / max(1.0, self._compared)
         self._week_error += rate * (abs(value - usual) - self._week_error)
         self._mean_error += rate * (off - self._mean_error)
-        if self._counts:
+        if self._counts and (self._young() or self._week_error < _NEAR * self._mean_error):
             self._learn_count(x, value, slot, usual, own)
         self._learnt += 1.0
         self._learn_slot(slot, value, usual, own, self._runs.spread(usual) if by_counts else None)

@@ -17,7 +17,8 @@ A number that stays the same is a sign of its own: the chance that two draws agr
 
 from collections.abc import Sequence
 from math import log, pi, sqrt
-from typing import NamedTuple
+
+import msgspec
 
 RUNS = (1, 2, 4)
 """Slots that are looked at together."""
@@ -38,7 +39,7 @@ _CLIP = 9.0
 Z90 = 1.6448536269514722
 
 
-class Slot(NamedTuple):
+class Slot(msgspec.Struct, frozen=True, gc=False):
     """A slot that was counted: start, people, usual people, level before it."""
 
     start: float
@@ -47,10 +48,10 @@ class Slot(NamedTuple):
     level: float
 
 
-class Run(NamedTuple):
-    """The newest `slots` slots together: z, people, expected people, phi."""
+class Run(msgspec.Struct, frozen=True, gc=False):
+    """The newest RUNS[which] slots together: z, people, expected people, phi."""
 
-    slots: int
+    which: int
     z: float
     people: float
     expected: float
@@ -96,24 +97,20 @@ class CountRuns:
     def runs(self, start: float, count: float, base: float, step: float, sure: float) -> list[Run]:
         """The runs that end with a slot; shorter ones only, where the slots before it are not known. `step`: seconds between
         slots. `sure`: 1 when the base is known exactly, less when it is an estimate."""
-        slots = [*self.last, Slot(start, count, max(base, LEAST), self.level())]
-        return [
-            self._run(slots[-n:], n, i, sure)
-            for i, n in enumerate(RUNS)
-            if n == 1 or (n <= len(slots) and slots[-1].start - slots[-n].start == (n - 1) * step)
-        ]
-
-    def _run(self, slots: Sequence[Slot], n: int, i: int, sure: float) -> Run:
-        # As it was before the run, the level fades with each slot.
-        level = slots[0].level
-        if n == 1:
-            people, expected = slots[0].people, slots[0].base * level**_STILL
-        else:
-            people = expected = 0.0
-            for (_, came, base, _), power in zip(slots, _POWERS, strict=False):
-                people += came
-                expected += base * level**power
-        return Run(n, deviance_z(people, expected) * sure / sqrt(self.phi[i]), people, expected, self.phi[i])
+        slots = [*self.last, Slot(start, count, base if base > LEAST else LEAST, self.level())]
+        found, known = [], len(slots)
+        for which, n in enumerate(RUNS):
+            if n > known or start - slots[-n].start != (n - 1) * step:
+                break
+            # As it was before the run, the level fades with each slot.
+            level, people, expected = slots[-n].level, 0.0, 0.0
+            for i in range(n):
+                slot = slots[i - n]
+                people += slot.people
+                expected += slot.base * level ** _POWERS[i]
+            phi = self.phi[which]
+            found.append(Run(which, deviance_z(people, expected) * sure / sqrt(phi), people, expected, phi))
+        return found
 
     def same(self, count: float, base: float) -> float:
         """z of seeing the number of the last slot again and again; zeros say nothing, they are judged as counts."""
@@ -139,9 +136,8 @@ class CountRuns:
         self.last = [*self.last, Slot(start, count, usual, self.level())][1 - LONGEST :]
         if own:
             for run in runs:
-                i = RUNS.index(run.slots)
                 rate = _SPREAD_RATE * min(1.0, run.expected)
-                self.phi[i] = max(1.0, self.phi[i] * (1.0 + rate * (min(run.z * run.z, _CLIP) - 1.0)))
+                self.phi[run.which] = max(1.0, run.phi * (1.0 + rate * (min(run.z * run.z, _CLIP) - 1.0)))
         self._come = _FADE * self._come + min(max(count, 0.2 * usual), 3.0 * usual + 10.0)
         self._usual = _FADE * self._usual + usual
 
@@ -153,7 +149,7 @@ class CountRuns:
 
     def state(self) -> list[float]:
         """What `load` takes."""
-        slots = [number for slot in self.last for number in slot]
+        slots = [n for slot in self.last for n in (slot.start, slot.people, slot.base, slot.level)]
         return [*self.phi, self._come, self._usual, self._same, *slots]
 
     def load(self, state: list[float]) -> None:

@@ -183,9 +183,10 @@ def test_a_budget_and_its_score_are_each_others_inverse() -> None:
         (Evidence("dead", 4, 0.0, 80.2, 119.6), "nobody in the last hour, usual 80 to 120 on a Friday"),
         (Evidence("surge", 1, 9.0, 0.0, 0.0), "9 in the last 15 minutes, usual 0 on a Friday"),
         (Evidence("stuck", 1, 44.0, 30.0, 60.0), "44 again, the same number in slot after slot, usual 30 to 60 on a Friday"),
-        (None, "44 in the last 15 minutes, nothing to compare with yet"),
+        (None, "44 in the last 15 minutes, usual 40 to 75 on a Friday"),
     ],
 )
 def test_the_reason_says_what_came_and_what_is_usual(evidence: Evidence | None, said: str) -> None:
     assert reason(Score(0.6, 57.0, 40.2, 75.3, evidence), 44.0, FRIDAY_AT_THREE) == said
+    assert reason(Score(0.0), 44.0, 0) == "44 in the last 15 minutes, nothing to compare with yet"
     assert reason(Score(0.0), None, FRIDAY_AT_THREE) == "no count in the last 15 minutes"
