@@ -1,7 +1,8 @@
 """Anomaly: each closed quarter of an hour of a store is scored against its usual week (operators/anomaly.py).
 
 A quarter is scored when it closes and learnt when it leaves the horizon, with what came late within it. What was said then is a
-record and never rewritten. A quarter that the sensors covered badly is neither scored nor learnt as a count.
+record and never rewritten. A quarter that the sensors covered badly is neither scored nor learnt as a count. While the store is
+closed only a surge is unusual; a day with opening hours of its own (a holiday) teaches nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,8 @@ import msgspec
 from flows.traffic import TrafficFlow
 from operators.anomaly import MODELS, alarm_score
 from operators.anomaly_words import reason
-from operators.calendar import local_start
-from operators.models import WEEK, Model, Point, restore, slot_of
+from operators.calendar import is_open, is_special, local_start
+from operators.models import Model, Point, Score, restore, slot_of
 from operators.moment import FOREVER, Context, Flow, Moment, Output, SiteFlow
 from operators.past import Past
 from operators.sums import MEASURED
@@ -27,8 +28,10 @@ SCHEMA = 2
 QUARTER = 900
 LEAST_COVERAGE = 0.8
 _MODEL = MODELS[0]
-_ALARM = alarm_score(1.0, WEEK)
-"""One false alarm a week, in the long run."""
+_MONTH = 365.25 / 12 * 96
+"""Quarters of an hour in a month."""
+_CALM = 10.0
+"""An alarm is over when the score falls to what a store reaches so many times as often."""
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -48,10 +51,14 @@ class AnomalyFlow:
         self.model: Model = restored.model if restored else _MODEL.fresh()
         self.next_score = saved.next_score if saved else FOREVER
         self.to_learn: list[int] = saved.learn if saved else []
+        self.alarm = alarm_score(site.unusual_a_month, _MONTH)
+        self.calm = alarm_score(site.unusual_a_month * _CALM, _MONTH)
 
     def seed(self, past: Past) -> None:
         """Learn the quarters before a reset again, as they were known then. Without any it begins with a report."""
         for start, value in past.quarters:
+            if is_special(self.site, start):
+                continue
             self.model.learn(Point(start, slot_of(local_start(self.site.zone, start)), value))
         if past.quarters:
             self.next_score = -(-past.begin // QUARTER) * QUARTER
@@ -74,11 +81,22 @@ class AnomalyFlow:
 
     def advance(self, m: Moment) -> None:
         while self.to_learn and self.to_learn[0] + QUARTER + self.traffic.horizon <= m.now:
-            self.model.learn(self._point(self.to_learn.pop(0)))
+            self._learn(self.to_learn.pop(0))
         if self.next_score + QUARTER + self.traffic.close_after <= m.now:
             self._score(self.next_score, m)
             self.to_learn.append(self.next_score)
             self.next_score += QUARTER
+
+    def _learn(self, start: int) -> None:
+        if not is_special(self.site, start):
+            self.model.learn(self._point(start))
+
+    def _alarming(self, score: Score, start: int) -> bool:
+        if score.score < self.alarm or score.evidence is None:
+            return False
+        # A store that is closed for a part of the quarter may well be empty.
+        is_whole = is_open(self.site, start) and is_open(self.site, start + QUARTER - 1)
+        return is_whole or score.evidence.kind == "surge"
 
     def _point(self, start: int) -> Point:
         slot = slot_of(local_start(self.site.zone, start))
@@ -90,9 +108,12 @@ class AnomalyFlow:
 
     def _score(self, start: int, m: Moment) -> None:
         point = self._point(start)
-        score = self.model.score(point, [self._point(learnt_later) for learnt_later in self.to_learn])
+        before = [self._point(at) for at in self.to_learn if not is_special(self.site, at)]
+        score = self.model.score(point, before)
         if point.value is None:
             return
+        alarm = self._alarming(score, start)
+        text = reason(score, point.value, point.slot)
         m.out.rows.setdefault("anomalies", []).append(
             Anomalies.row(
                 site=self.site.id,
@@ -102,14 +123,16 @@ class AnomalyFlow:
                 low=score.low,
                 high=score.high,
                 score=score.score,
+                unusual=int(alarm),
+                kind=score.evidence.kind if alarm and score.evidence else "",
+                reason=text if alarm else "",
                 model=_MODEL.name,
                 position=m.now_ms,
             )
         )
-        alarm = score.score >= _ALARM
-        text = f"{self.site.name}: {reason(score, point.value, point.slot)}"
         at = (start + QUARTER) * 1000
-        m.notes["anomaly"] = Sample(at, alarm, not alarm, point.value, text, "unusual_traffic")
+        over = not alarm and (score.score < self.calm or score.evidence is None)
+        m.notes["anomaly"] = Sample(at, alarm, over, point.value, f"{self.site.name}: {text}", "unusual_traffic")
 
     def dirty(self) -> bool:
         return False

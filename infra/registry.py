@@ -37,7 +37,20 @@ class RegistryError(Exception):
         self.mistakes = mistakes
 
 
-_SITE_KEYS = ("id", "name", "zone", "country", "reset", "capacity", "hours", "exceptions", "plan", "devices", "demographics")
+_SITE_KEYS = (
+    "id",
+    "name",
+    "zone",
+    "country",
+    "reset",
+    "capacity",
+    "hours",
+    "exceptions",
+    "plan",
+    "devices",
+    "demographics",
+    "alerts",
+)
 _DEVICE_KEYS = (
     *("id", "name", "model", "interval_s", "counting", "clock", "dst", "trigger", "swap", "from", "lines", "zones"),
     *("camera", "camera_queries", "camera_zone"),
@@ -53,6 +66,8 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
     legal = file.number(capacity, "legal", 1, 1_000_000, ("capacity",), None)
     if operational is not None and legal is not None and legal < operational:
         file.wrong(("capacity", "legal"), f"{legal} is below the operational capacity {operational}; lower that one")
+    alerts = file.get(table, "alerts", dict, (), {})
+    file.keys(alerts, ("alerts",), ("unusual_a_month",))
     hours = week(file, table)
     site_id = file.get(table, "id", str, (), stem)
     if not _ID.fullmatch(site_id):
@@ -70,6 +85,7 @@ def _site(file: TomlFile, table: dict[str, Any], stem: str) -> Site:
         devices=(devices := _devices(file, table, zone)),
         plan=_plan(file, table, devices),
         demographics=file.get(table, "demographics", bool, (), False),
+        unusual_a_month=file.number(alerts, "unusual_a_month", 1, 1000, ("alerts",), 4) or 4,
     )
 
 

@@ -118,6 +118,11 @@ def open_seconds(site: Site, start: int, end: int) -> int:
     return sum(max(0, min(b, end) - max(a, start)) for d in days for a, b in opening(site, d))
 
 
+def is_special(site: Site, epoch: int) -> bool:
+    """Whether the civil day of a moment has opening hours of its own."""
+    return bool(site.exceptions) and civil_day(site.zone, epoch).isoformat() in site.exceptions
+
+
 def is_open(site: Site, epoch: int) -> bool:
     """Whether the store is open at a moment (ranges are start-inclusive, end-exclusive)."""
     if site.hours is None:

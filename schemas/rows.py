@@ -253,6 +253,9 @@ class Anomalies(Table):
     low = Column("Nullable(Float64)", "Lower end of the usual range (90 %)")
     high = Column("Nullable(Float64)", "Upper end of the usual range (90 %)")
     score = Column(F64, "0 usual to 1 unheard of")
+    unusual = Column(U8, "1: more unusual than the store's budget of false alarms asks for, and not for being closed")
+    kind = Column(NAME, "surge, drop, dead (nobody) or stuck (one number again and again); empty when unusual is 0")
+    reason = Column(TEXT, "What was unusual, in words; empty when unusual is 0")
     model = Column(NAME, "Name of the model")
     position = Column(U64, "Log time when it was said, epoch ms")
 

@@ -91,7 +91,8 @@ class Site(msgspec.Struct, frozen=True):
     """One store. `hours`: per weekday ("mon".."sun") a list of (open, close) minutes of the civil day; close may exceed 1440
     (past midnight). `exceptions`: ISO date -> the list for that day (empty: closed). `reset_minute`: minute of the civil day at
     which the store is known to be empty. None for `hours` means open all the time. `plan`: path of its floor plan (SVG).
-    `demographics`: people by class may be kept (docs/architecture.md, "Safety").
+    `demographics`: people by class may be kept (docs/architecture.md, "Safety"). `unusual_a_month`: how often usual traffic may
+    be called unusual, a month.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Site(msgspec.Struct, frozen=True):
     devices: Mapping[str, Device] = {}
     demographics: bool = False
     plan: str = ""
+    unusual_a_month: int = 4
 
     def entry(self, device: str) -> Device:
         """The device of that id; one that nobody declared has the defaults."""

@@ -117,22 +117,22 @@ ORDER BY store, sensor LIMIT 200""",
 _UNUSUAL = Panel(
     id="unusual",
     title="Where was the traffic unusual?",
-    description="Quarters of an hour whose score against the store's usual week is 0.95 or more, the newest first.",
+    description="What was more unusual than the store's budget of false alarms asks for, the newest first.",
     kind="table",
-    sql=f"""SELECT a.site AS site, if(names.site_name = '', a.site, names.site_name) AS store, start, value, low, high, score
-FROM (SELECT site, start, argMax(value, position) AS value, argMax(low, position) AS low, argMax(high, position) AS high,
-    argMax(score, position) AS score FROM anomalies WHERE $__timeFilter(start) AND start <= {NOW} GROUP BY site, start) AS a
+    sql=f"""SELECT a.site AS site, if(names.site_name = '', a.site, names.site_name) AS store, start, kind, reason, score
+FROM (SELECT site, start, argMax(kind, position) AS kind, argMax(reason, position) AS reason,
+    argMax(unusual, position) AS unusual, argMax(a.score, position) AS score
+    FROM anomalies AS a WHERE $__timeFilter(start) AND start <= {NOW} GROUP BY site, start) AS a
 LEFT JOIN {STORE_NAMES} AS names ON names.site = a.site
-WHERE score >= 0.95 AND $__conditionalAll(a.site IN (${{store:singlequote}}), $store)
+WHERE unusual = 1 AND $__conditionalAll(a.site IN (${{store:singlequote}}), $store)
 ORDER BY start DESC, score DESC LIMIT 100""",
     fields=(
         Field("site", "Store id", "text", "key"),
         Field("store", "Store", "text", "label"),
         Field("start", "Quarter of an hour", "time"),
-        Field("value", "People in", "people"),
-        Field("low", "Usual from", "people", "low"),
-        Field("high", "Usual to", "people", "high"),
-        Field("score", "Score", "score", warn=0.95),
+        Field("kind", "Kind", "text", "label"),
+        Field("reason", "What", "text", "label"),
+        Field("score", "Score", "score"),
     ),
     width=12,
     height=8,

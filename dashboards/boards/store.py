@@ -180,6 +180,25 @@ FROM anomalies AS a WHERE {_HERE} AND $__timeFilter(start) GROUP BY start ORDER 
     empty="The model has not scored a quarter of an hour in this range yet.",
 )
 
+_UNUSUAL = Panel(
+    id="unusual",
+    title="What was unusual?",
+    description="What was more unusual than the store's budget of false alarms asks for, and why, the newest first.",
+    kind="table",
+    sql=f"""SELECT start, kind, reason FROM (
+    SELECT start, argMax(a.kind, position) AS kind, argMax(a.reason, position) AS reason, argMax(a.unusual, position) AS unusual
+    FROM anomalies AS a WHERE {_HERE} AND $__timeFilter(start) GROUP BY start)
+WHERE unusual = 1 ORDER BY start DESC LIMIT 50""",
+    fields=(
+        Field("start", "Quarter of an hour", "time"),
+        Field("kind", "Kind", "text", "label"),
+        Field("reason", "What", "text", "label"),
+    ),
+    width=14,
+    height=8,
+    empty="Nothing unusual in this range.",
+)
+
 _SENSORS = Panel(
     id="sensors",
     title="Which sensors are off?",
@@ -218,6 +237,7 @@ BOARD = Board(
         _DOORS,
         _ALERTS,
         _USUAL,
+        _UNUSUAL,
         _SENSORS,
     ),
     refresh_s=10,

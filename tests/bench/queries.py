@@ -147,7 +147,7 @@ def _others() -> Iterator[str]:
     yield _insert(
         "anomalies", _points(NOW - DAYS * DAY, NOW, 900), site=_STORE, start="toStartOfFifteenMinutes(toDateTime(at, 'UTC'))",
         value=f"{_RATE} * 15", expected=f"{_RATE} * 15 + {score}", low=f"{_RATE} * 12", high=f"{_RATE} * 18 + {score}",
-        score=f"{score}", model="'slot'", position="at * 1000",
+        score=f"{score}", unusual="0", kind="''", reason="''", model="'slot'", position="at * 1000",
     )  # fmt: skip
     alert = "toString(cityHash64(at, store))"
     for kind, later in (("firing", 0), ("resolved", 900)):

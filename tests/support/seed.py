@@ -310,6 +310,7 @@ def _anomalies(made: Seed, shop: Shop, rng: random.Random) -> None:
         expected = shop.per_hour * _shape(shop.zone, row["start"]) / 4
         spread = 1.645 * math.sqrt(expected * 1.3 + 0.5)
         distance = abs(row["people_in"] - expected) / max(spread / 1.645, 0.5)
+        score = math.erf(distance / math.sqrt(2))
         made.add(
             "anomalies",
             site=shop.site,
@@ -318,7 +319,10 @@ def _anomalies(made: Seed, shop: Shop, rng: random.Random) -> None:
             expected=expected,
             low=max(0.0, expected - spread),
             high=expected + spread,
-            score=math.erf(distance / math.sqrt(2)),
+            score=score,
+            unusual=int(score >= 0.95),
+            kind=("surge" if row["people_in"] > expected else "drop") if score >= 0.95 else "",
+            reason=f"{row['people_in']} in the last 15 minutes, usual {expected:.0f}" if score >= 0.95 else "",
             model="slot",
             position=(row["start"] + 960) * 1000,
         )
