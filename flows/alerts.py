@@ -177,7 +177,7 @@ class AlertsFlow:
         if not is_open(self.site, m.now):
             return
         memory = self.ingest.ingest.devices.get(device)
-        minutes = (m.now - memory.last_arrival // 1000) / 60 if memory is not None else None
+        minutes = (m.now - memory.last_arrival // 1000) / 60 if memory is not None and memory.last_arrival else None
         since = f"for {minutes:.0f} minutes" if minutes is not None else "yet"
         text = f"{self.site.name}: sensor {entry.name or device} has sent nothing {since}"
         if device not in self.silent:

@@ -49,7 +49,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         client.publish("site/door", b"{", qos=1).wait_for_publish(10)
         client.loop_stop()
         client.disconnect()
-        wait_until(lambda: _value(made.metrics("run-0"), "footstream_lane_path_seconds_count") > 0, 30, made.said)
+        wait_until(lambda: _value(made.metrics("run-0"), "footstream_lane_path_seconds_count") > 0, 90, made.said)
         yield made
 
 
