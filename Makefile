@@ -22,8 +22,9 @@ demo: $(VENV)/.ready
 system-tools: $(VENV)/.ready
 	@$(BIN)/python -m tests.system_tools
 
+# Not reordered by the number of tests: the slowest files have few, and would come last, when one worker is alone with them.
 test: $(VENV)/.ready system-tools
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.ready
 	@$(BIN)/ruff format --check .
