@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check format bench chaos chaos-full fuzz image-steps clean lock system-tools
+.PHONY: demo test check format bench chaos chaos-full models fuzz image-steps clean lock system-tools
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not on the PATH; install Python 3.11 or 3.12, or say PYTHON=python3.12"; exit 1; }
@@ -44,6 +44,9 @@ chaos: $(VENV)/.ready system-tools
 
 chaos-full: $(VENV)/.ready system-tools
 	@$(BIN)/python -m tests.chaos.full --out docs/faults.md $(ARGS)
+
+models: $(VENV)/.ready
+	@$(BIN)/python -m tests.models $(ARGS)
 
 fuzz: $(VENV)/.ready
 	@$(BIN)/python -m tests.fuzz $(ARGS)
