@@ -21,6 +21,7 @@ from infra.chain import Chain
 from infra.history import COUNTS, judged_one, recall
 from infra.lane import SLOTS
 from infra.lanes import Stored
+from infra.past_hours import hours_before
 from infra.recompute import checked, factors_at, within, write
 from operators.calendar import civil_day, day_bounds, reset_before
 from operators.ingest import Accepted, Arrival, horizon_of
@@ -38,8 +39,6 @@ QUIET_DAYS = 40
 """A store that has said nothing for longer begins anew: the days of its sensors' memories are looked up anyway."""
 LEARN_DAYS = 366
 """So much of the past is taught to the anomaly model again; it forgets in weeks."""
-HOURS_DAYS = 120
-"""The same for forecasts, which forget all but single holidays in seven weeks."""
 MEMORY_DAYS = 3
 """UTC days whose observations are remembered at once, so that ids of sensors without a clock are there; older are looked up."""
 QUARTER, COVERED = 900, 0.8
@@ -190,18 +189,6 @@ WHERE t.step = '15m' AND t.site IN {sites:Array(String)} AND t.start >= fromUnix
   AND t.known_at_ms < (toUnixTimestamp(t.start) + 900 + {horizon:Int64}) * 1000
 GROUP BY site, start ORDER BY site, start
 """
-_HOURS = """
-SELECT device, line, toUnixTimestamp(start) AS s, argMax((people_in, measured_s, expected), revision) AS v FROM (
-  SELECT '' AS device, 0 AS line, start, end, people_in, measured_s, expected_s AS expected, revision, known_at_ms
-  FROM site_buckets_revisions AS t
-  WHERE t.step = '1h' AND t.site = {site:String} AND t.start >= fromUnixTimestamp({low:Int64})
-  UNION ALL
-  SELECT device, line, start, end, people_in, measured_s, toUInt32(end - start), revision, known_at_ms
-  FROM line_buckets_revisions AS t
-  WHERE t.step = '1h' AND t.site = {site:String} AND t.start >= fromUnixTimestamp({low:Int64})
-) WHERE toUnixTimestamp(end) <= {begin:Int64} AND known_at_ms < (toUnixTimestamp(end) + {horizon:Int64}) * 1000
-GROUP BY device, line, start ORDER BY start
-"""
 _FIRST = """
 SELECT site, intDiv(min(known_at_ms), 1000) AS s FROM site_buckets_revisions AS t
 WHERE t.step = '15m' AND t.site IN {sites:Array(String)} GROUP BY site
@@ -298,22 +285,12 @@ class _Look:
             begin,
             factors_at(self.store, site, begin),
             quarters,
-            self._hours(site, begin, horizon),
+            hours_before(self.store, site.id, begin, horizon),
             [r["score"] for r in scores[-4:]],
             scores[-1]["s"] if scores else 0,
             newest_of(t for t in told if t.decided_ms < begin * 1000),
             heard,
         )
-
-    def _hours(self, site: Site, begin: int, horizon: int) -> dict[tuple[str, int], list[tuple[int, float | None]]]:
-        """Civil hours before `begin` of the store and its lines, as they were known when they were learnt."""
-        asked = {"site": site.id, "begin": begin, "horizon": horizon, "low": begin - HOURS_DAYS * DAY}
-        out: dict[tuple[str, int], list[tuple[int, float | None]]] = {}
-        for r in self.store.query(_HOURS, asked):
-            people, measured, expected = r["v"]
-            value = float(people) if measured >= COVERED * expected else None
-            out.setdefault((r["device"], r["line"]), []).append((r["s"], value))
-        return out
 
     def told(self, site: Site) -> list[Transition]:
         """Everything that was said of a store's alerts."""
