@@ -17,25 +17,27 @@ from schemas.rows import Quarantine
 
 STUCK_S = 60.0
 """A lane that has not looked at its log for so long is not well (the store is away, or a record is slow)."""
-SAMPLE_S, LOOK_S = 0.5, 0.02
+SAMPLE_S, LOOK_S = 0.1, 0.02
 PATH_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
 _REASON = list(Quarantine.columns).index("reason")
 _PARTIAL = list(Quarantine.columns).index("partial")
 
 
 class PathSampler(threading.Thread):
-    """Follows one batch at a time from its newest log timestamp until it is stored."""
+    """Follows one batch at a time from its newest log timestamp until it is stored. One that was stored between two looks counts
+    as well, up to `SAMPLE_S` later than it was: else only the slow ones would."""
 
     def __init__(self, lane: Lane, observe: Callable[[float], None]) -> None:
         super().__init__(name="path-sampler", daemon=True)
         self.lane, self.observe = lane, observe
 
     def run(self) -> None:
-        lane = self.lane
+        lane, seen = self.lane, 0
         while not lane.stop.wait(SAMPLE_S):
             seq, newest = lane.seq, max(list(lane.log_ms.values()), default=0)
-            if seq <= lane.durable:
+            if seq == seen:
                 continue
+            seen = seq
             while lane.durable < seq:
                 if lane.stop.wait(LOOK_S):
                     return

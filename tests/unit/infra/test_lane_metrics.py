@@ -1,11 +1,12 @@
 """What a lane says of the partitions that it reads."""
 
+import threading
 import time
 from pathlib import Path
 
 from connectors.log import RAW, NewRecord, open_log
 from infra.lane import Lane
-from infra.lane_metrics import LaneMetrics
+from infra.lane_metrics import LaneMetrics, PathSampler
 
 
 def test_each_partition_tells_its_bounds_its_lag_and_the_age_of_what_was_read(tmp_path: Path) -> None:
@@ -31,3 +32,14 @@ def test_a_log_that_does_not_answer_leaves_no_old_figure(tmp_path: Path) -> None
     lane.positions[0] = 5
     registry = LaneMetrics(lane, open_log(f"sqlite:///{tmp_path / 'missing'}"), [0]).registry
     assert registry.get_sample_value("footstream_lane_partition_end_position", {"partition": "0"}) is None
+
+
+def test_a_batch_that_was_stored_before_anybody_looked_counts_in_the_path() -> None:
+    lane, told = Lane(), threading.Event()
+    lane.seq = lane.durable = 1
+    lane.log_ms[0] = int(time.time() * 1000)
+    sampler = PathSampler(lane, lambda _: told.set())
+    sampler.start()
+    assert told.wait(20)
+    lane.stop.set()
+    sampler.join(20)
