@@ -24,8 +24,8 @@ _PARTIAL = list(Quarantine.columns).index("partial")
 
 
 class PathSampler(threading.Thread):
-    """Follows one batch at a time from its newest log timestamp until it is stored. One that was stored between two looks counts
-    as well, up to `SAMPLE_S` later than it was: else only the slow ones would."""
+    """Follows one batch at a time from its newest log timestamp until it is stored. One that was stored between two looks
+    counts as well, up to `SAMPLE_S` later than it was: else only the slow ones would."""
 
     def __init__(self, lane: Lane, observe: Callable[[float], None]) -> None:
         super().__init__(name="path-sampler", daemon=True)
